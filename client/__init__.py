@@ -1,0 +1,1 @@
+"""One hospital: its cases, its database, scoring, training, and the Flower ClientApp."""

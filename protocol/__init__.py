@@ -1,0 +1,1 @@
+"""What both sides agreed on: the study file, and the records that cross the wire."""

@@ -1,0 +1,215 @@
+"""The study file: one TOML document, one frozen `Study`, one hash that is its identity.
+
+Unknown keys, wrong types and impossible combinations are refused in one sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from protocol.networks import NETWORKS, Network, ResNet
+from protocol.sections import (
+    Aggregation,
+    Audit,
+    Budget,
+    Query,
+    ReadingRule,
+    Section,
+    Simulation,
+    Stopping,
+    Task,
+    Training,
+    refuse,
+)
+
+SCHEMA = 1
+
+
+class StudyError(ValueError):
+    """A study file that is refused, in one sentence."""
+
+
+class Study(Section):
+    """A validated study: what is asked, of whom, with which model, for how many readings."""
+
+    schema_: Literal[1] = Field(alias="schema", description="version of this file's format")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,40}$", description="lower-case letters, digits and hyphens"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="of all simulated randomness")
+    task: Task
+    network: Network = Field(default_factory=ResNet)
+    training: Training = Field(default_factory=Training)
+    query: Query = Field(default_factory=Query)
+    budget: Budget = Field(default_factory=Budget)
+    audit: Audit = Field(default_factory=Audit)
+    reading: ReadingRule = Field(default_factory=ReadingRule)
+    aggregation: Aggregation = Field(default_factory=Aggregation)
+    stopping: Stopping = Field(default_factory=Stopping)
+    simulation: Simulation = Field(default_factory=Simulation)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Study:
+        readers = self.simulation.readers
+        if self.reading.readers_per_case > readers.per_site:
+            raise refuse(
+                "reading.readers_per_case",
+                self.reading.readers_per_case,
+                f"at most simulation.readers.per_site = {readers.per_site}",
+            )
+        errors = readers.error if isinstance(readers.error, tuple) else (readers.error,)
+        wanted = (1, len(self.task.classes))
+        if len(errors) not in wanted or not all(0 <= e <= 1 for e in errors):
+            raise refuse(
+                "simulation.readers.error", readers.error, f"one share, or {wanted[1]} of them"
+            )
+        return self
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that hospitals agree to (hex, 64): the file less [simulation]."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"simulation"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def check_sites(self, sites: int) -> None:
+        """Refuse a budget that cannot be shared between that many sites.
+
+        Raises:
+            StudyError: a cycle's budget is smaller than the sites' floors.
+        """
+        for key, count in (("first", self.budget.first), ("per_cycle", self.budget.per_cycle)):
+            least = sites * max(self.budget.floor, 1)
+            if count is not None and count < least:
+                raise StudyError(
+                    f"budget.{key} = {count}: accepted is at least {least}, "
+                    f"{max(self.budget.floor, 1)} for each of {sites} sites"
+                )
+
+    def cycle_budget(self, cycle: int, spent: int) -> int:
+        """What may be granted in a cycle after `spent` of the total, in the budget's unit."""
+        wanted = self.budget.first if cycle == 0 and self.budget.first else self.budget.per_cycle
+        return max(0, min(wanted, self.budget.total - spent))
+
+
+def parse(document: Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
+    """The study a TOML document says, after `a.b=c` overrides.
+
+    Raises:
+        StudyError: the first thing that is wrong, as one sentence.
+    """
+    content = _tuples(document)
+    for override in overrides:
+        content = _override(content, override)
+    if isinstance(content.get("network"), Mapping):
+        content["network"] = {"name": "resnet", **content["network"]}
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise StudyError(_sentence(error.errors(include_url=False)[0], content)) from None
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study in a file.
+
+    Raises:
+        StudyError: no such file, no TOML, or refused by `parse`.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not a TOML file ({error})") from None
+    return parse(document, overrides)
+
+
+def document(study: Study) -> dict[str, Any]:
+    """The study as plain tables for a TOML file, without keys that hold nothing."""
+    content: dict[str, Any] = study.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return content
+
+
+def _tuples(value: Any) -> Any:
+    """TOML's lists as tuples, which is what strict frozen fields take."""
+    if isinstance(value, Mapping):
+        return {k: _tuples(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(v) for v in value)
+    return value
+
+
+def _override(content: dict[str, Any], override: str) -> dict[str, Any]:
+    """The content with one `a.b=c` applied; c is a TOML value, or a bare word."""
+    key, sign, text = override.partition("=")
+    path = key.strip().split(".")
+    if not sign or not all(path):
+        raise StudyError(f"--set {override!r}: accepted is key=value, such as budget.total=240")
+    try:
+        value = tomllib.loads(f"v = {text.strip()}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    changed = dict(content)
+    table = changed
+    for name in path[:-1]:
+        inner = table.get(name, {})
+        if not isinstance(inner, Mapping):
+            raise StudyError(f"--set {override!r}: {name} is a value, not a table")
+        table[name] = dict(inner)
+        table = table[name]
+    table[path[-1]] = _tuples(value)
+    return changed
+
+
+def _sentence(error: ErrorDetails, content: Mapping[str, Any]) -> str:
+    """One sentence from pydantic's account of one error: key, value, what is accepted."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    loc = [p for i, p in enumerate(error["loc"]) if not _is_tag(error["loc"], i)]
+    key = ".".join(str(p) for p in loc)
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(_known(loc[:-1], content))
+        return f"{key} is not a key of a study file; known here: {known}"
+    if error["type"] == "missing":
+        return f"{key} is missing from the study file"
+    if error["type"].startswith("union_tag"):
+        given = error["input"]
+        given = given.get("name") if isinstance(given, Mapping) else given
+        return f"network.name = {given!r}: accepted is one of {', '.join(sorted(NETWORKS))}"
+    wanted = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{key} = {_plain(error['input'])}: accepted is {wanted[0].lower()}{wanted[1:]}"
+
+
+def _is_tag(loc: tuple[int | str, ...], i: int) -> bool:
+    """Whether a part of a location is pydantic's own word for a union's branch, not a key."""
+    part = loc[i]
+    if not isinstance(part, str):
+        return False
+    in_network = i == 1 and loc[0] == "network" and part in NETWORKS
+    return in_network or "[" in part or (i == len(loc) - 1 and i > 1 and part in {"float", "int"})
+
+
+def _known(path: Sequence[int | str], content: Mapping[str, Any]) -> list[str]:
+    """The keys that a table of the study file has."""
+    model: Any = Study
+    for part in path:
+        if part == "network":
+            given = content.get("network", {})
+            model = NETWORKS[given.get("name", "resnet")]
+        elif isinstance(part, str):
+            annotation = model.model_fields[part].annotation
+            model = getattr(annotation, "__args__", (annotation,))[0]
+    return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def _plain(value: Any) -> str:
+    """A value as it stands in a TOML file, shortened."""
+    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
