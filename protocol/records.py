@@ -95,7 +95,8 @@ class SiteReport:
         predicted: (classes,) pool cases by predicted class.
         labels: (classes,) training labels by class, rounded consensus.
         kept: (classes, classes) pool cases by class predicted last cycle (row) and now (column);
-            zeros in the first cycle.
+            in a multi-label task 2 x 2, absent and present, summed over classes. Zeros in the
+            first cycle.
         prequential_loss: mean log-loss of the last exploration labels under the model that had not
             seen them; 0 where there are none.
         prequential_count: how many labels that mean is over.

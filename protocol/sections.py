@@ -169,6 +169,9 @@ class Budget(Section):
     policy: str = Field("uniform", min_length=1, description="a name of the policy table")
     arguments: Arguments = Field(default_factory=dict, description="of the policy")
     floor: int = Field(1, ge=0, description="least grant per site and cycle, where it can use it")
+    seconds: float = Field(
+        30.0, gt=0, description="expected of a reading before a site has measured its own"
+    )
     exploration: Share = Field(
         0.1, description="share of each grant that is drawn at random, for honest steering"
     )

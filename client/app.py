@@ -1,0 +1,86 @@
+"""The Flower ClientApp: thin handlers that turn a message into a step and an error into a code."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from client.site import Site
+from client.store.step_shelf import StepRefused
+from protocol.codec import CodecError
+from protocol.steps import Code, Refusal, Reply, StepRequest
+from protocol.wire import from_wire, to_wire
+
+OpenSite = Callable[[Context], Site]
+Handler = Callable[[Message, Context], Message]
+_OURS = ("protocol", "strategies", "client")
+
+
+def build(open_site: OpenSite) -> ClientApp:
+    """A ClientApp for the sites that `open_site` finds; it is asked anew for every message."""
+    app = ClientApp()
+    for name in ("hello", "report", "select"):
+        app.query(name)(_handler(name, open_site))
+    app.train()(_handler("train", open_site))
+    app.evaluate()(_handler("evaluate", open_site))
+    return app
+
+
+def _handler(step: str, open_site: OpenSite) -> Handler:
+    def handle(message: Message, context: Context) -> Message:
+        return Message(to_wire(_reply(step, message, context, open_site)), reply_to=message)
+
+    return handle
+
+
+def _reply(step: str, message: Message, context: Context, open_site: OpenSite) -> Reply:
+    """The step's reply; whatever goes wrong leaves as a code and stays here in full."""
+    from client.dispatch import answer  # torch comes with it, and a refusal needs none
+
+    site: Site | None = None
+    try:
+        request = from_wire(message.content, StepRequest)
+        if request.key.step != step:
+            return Refusal(Code.BAD_REQUEST)
+        site = open_site(context)
+        return answer(site, request)
+    except StepRefused as refused:
+        return Refusal(refused.code)
+    except CodecError:
+        return Refusal(Code.BAD_REQUEST)
+    except Exception as error:  # an exception's text may name a patient: it must not leave
+        if site is not None:
+            log_failure(site.home, step, error)
+        return Refusal(Code.FAILED)
+
+
+def log_failure(home: Path, step: str, error: Exception) -> None:
+    """Append the error to the site's own log: its stack, and its words only where they are ours.
+
+    Messages of other libraries may hold file names, and file names hold patients' names.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = bool(frames) and not _foreign(frames[-1].filename)
+    words = f": {error}" if ours else ""
+    lines = [f"  {Path(f.filename).name}:{f.lineno} {f.name}" for f in frames]
+    with (home / "site.log").open("a", encoding="utf-8") as log:
+        log.write("\n".join([f"step {step} failed: {type(error).__name__}{words}", *lines, ""]))
+
+
+def _foreign(filename: str) -> bool:
+    root = Path(__file__).resolve().parent.parent
+    return not any((root / package) in Path(filename).resolve().parents for package in _OURS)
+
+
+def site_of_node(context: Context) -> Site:
+    """The site whose home the SuperNode's configuration names."""
+    from client.home import open_home
+
+    return open_home(Path(str(context.node_config["site-home"])))
+
+
+app = build(site_of_node)

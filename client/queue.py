@@ -1,0 +1,68 @@
+"""The reading queue: which open case a reader gets next, and how far the site is with its grant."""
+
+from __future__ import annotations
+
+from client.store.reading_shelf import Opening
+from client.store.store import SiteStore
+from protocol.records import Reading, SiteProgress
+from protocol.study import Study
+
+
+def next_case(store: SiteStore, study: Study, cycle: int, reader: str) -> Opening | None:
+    """The first open case that still wants an answer and that this reader has not answered.
+
+    A case wants `readers_per_case` answers; one that a reader left unsure or unreadable goes to
+    one reader more. None when there is nothing to read, or the grant is spent.
+    """
+    if spent(store, study, cycle) >= store.readings.granted(study.identity, cycle):
+        return None
+    wanted = study.reading.readers_per_case
+    answers = store.readings.answers(study.identity, cycle)
+    for opening in store.readings.opened(study.identity, cycle):
+        given = answers.get(opening.case, {})
+        settled = sum(answer == "answered" for answer in given.values()) >= wanted
+        if not settled and len(given) <= wanted and reader not in given:
+            return opening
+    return None
+
+
+def submit(store: SiteStore, study: Study, cycle: int, opening: Opening, reading: Reading) -> None:
+    """Keep an answer; on return it is committed."""
+    with store.transaction():
+        store.readings.add(study.identity, cycle, opening.case, opening.purpose, reading)
+
+
+def spent(store: SiteStore, study: Study, cycle: int) -> int:
+    """What a cycle's answers cost so far, in the budget's unit.
+
+    Minutes are whole: each cycle counts those that the site's running total has begun, so that
+    cycles add up to the total.
+    """
+    count, seconds = store.readings.spent(study.identity, cycle)
+    if study.budget.unit == "readings":
+        return count
+    before = sum(store.readings.spent(study.identity, c)[1] for c in range(cycle))
+    return _minutes(before + seconds) - _minutes(before)
+
+
+def expected_seconds(store: SiteStore, study: Study) -> float:
+    """Active seconds that the site's next reading will take, from its own readings so far."""
+    count, seconds = store.readings.spent(study.identity)
+    return seconds / count if count else study.budget.seconds
+
+
+def progress(store: SiteStore, study: Study, cycle: int, site: str) -> SiteProgress:
+    """How the site's grant of a cycle stands when its readers have stopped."""
+    cost = spent(store, study, cycle)
+    count, seconds = store.readings.spent(study.identity, cycle)
+    return SiteProgress(
+        site=site,
+        spent=cost,
+        returned=store.readings.granted(study.identity, cycle) - cost,
+        readings=count,
+        minutes=round(seconds / 60, 1),
+    )
+
+
+def _minutes(seconds: float) -> int:
+    return -int(-seconds // 60)

@@ -1,0 +1,72 @@
+"""The pool as the report step scored it, kept on disk so that select need not score it again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.codec import CodecError, pack, unpack
+from protocol.records import Indices
+from strategies.pool import Pool
+
+_FOLDER = "scored-pools"
+_PER_LABEL = frozenset({"labeled_features", "labeled_targets"})
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPool:
+    """Signals of one cycle's pool.
+
+    Attributes:
+        study: identity.
+        cycle: the cycle that scored it.
+        ids: (n,) case ids; row i of every pool signal is case ids[i].
+        signals: see `strategies/pool.py`.
+    """
+
+    study: str
+    cycle: int
+    ids: NDArray[np.int64]
+    signals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def pool(self, ids: Indices, *, multi_label: bool) -> tuple[Indices, Pool]:
+        """The cases among `ids` that were scored, and their signals, read-only."""
+        keep = np.flatnonzero(np.isin(self.ids, ids))
+        signals = {
+            name: array if name in _PER_LABEL or keep.size == self.ids.size else array[keep]
+            for name, array in self.signals.items()
+        }
+        for array in signals.values():
+            array.flags.writeable = False
+        return self.ids[keep], Pool(keep.size, signals, multi_label)
+
+
+def write(home: Path, scored: ScoredPool) -> None:
+    """Keep a cycle's scored pool, and of the older ones only the cycle before.
+
+    Whoever reads sees a file whole or not at all; writing the same cycle again replaces it.
+    """
+    folder = home / _FOLDER
+    folder.mkdir(exist_ok=True)
+    fresh = folder / "fresh"
+    fresh.write_bytes(pack(scored))
+    os.replace(fresh, folder / _file(scored.study, scored.cycle))
+    (folder / _file(scored.study, scored.cycle - 2)).unlink(missing_ok=True)
+
+
+def read(home: Path, study: str, cycle: int) -> ScoredPool | None:
+    """The pool as that cycle scored it; None where it did not, or it is no longer kept."""
+    try:
+        return unpack(ScoredPool, (home / _FOLDER / _file(study, cycle)).read_bytes())
+    except (FileNotFoundError, CodecError):
+        return None
+
+
+def _file(study: str, cycle: int) -> str:
+    return f"{study[:16]}-{cycle}.safetensors"

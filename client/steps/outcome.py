@@ -1,0 +1,68 @@
+"""What a step function returns: the reply, and what to write together with its memo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from client.learning.resident import Resident
+from client.site import Site
+from protocol.records import Arrays
+from protocol.steps import Reply
+from protocol.study import Study
+from strategies.chosen import Decisions, decisions
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished step.
+
+    Attributes:
+        reply: what leaves.
+        write: run inside the transaction that records the reply, so that both stand or neither.
+    """
+
+    reply: Reply
+    write: Callable[[], Any] = _nothing
+
+
+def decided(site: Site, study: Study) -> Decisions:
+    """The study's strategies, built once per study and kept for the life of the process."""
+    return _decisions(study.identity, _Box(study), site.allow_import)
+
+
+def resident(study: Study, arrays: Arrays) -> Resident:
+    """The study's network with these parameters loaded; one per process, shared by its sites."""
+    network = _resident(study.identity, _Box(study))
+    network.load(arrays)
+    return network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Box:
+    """Carries a study past a cache that is keyed by its identity alone."""
+
+    study: Study
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Box)
+
+
+@lru_cache(maxsize=4)
+def _decisions(identity: str, box: _Box, allow_import: bool) -> Decisions:
+    return decisions(box.study, allow_import)
+
+
+@lru_cache(maxsize=1)
+def _resident(identity: str, box: _Box) -> Resident:
+    network: Resident = Resident.of(box.study)
+    return network

@@ -1,0 +1,150 @@
+"""The report step: score the pool once, keep the signals, and tell counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client import scored_pool
+from client.learning.score import signals
+from client.queue import expected_seconds
+from client.scored_pool import ScoredPool
+from client.site import Site
+from client.steps.outcome import Outcome, decided, resident
+from client.store.step_shelf import StepRefused
+from protocol.codec import digest
+from protocol.records import UNCERTAINTY_BINS, Indices, SiteReport
+from protocol.seeds import Purpose, generator
+from protocol.steps import Code, StepRequest
+from protocol.study import Study
+from strategies.query.strategy import QueryStrategy
+
+
+def strategy_of(site: Site, study: Study, cycle: int) -> QueryStrategy:
+    """The query strategy in force: the cold start in the first cycle, then the study's own."""
+    chosen = decided(site, study)
+    return chosen.cold_start if cycle == 0 else chosen.query
+
+
+def report(site: Site, study: Study, request: StepRequest) -> Outcome:
+    """Counts, one histogram and minutes; see `SiteReport` for what they tell."""
+    key = request.key
+    if key.cycle == 0 and digest(request.arrays) != site.store.steps.weights(key.study):
+        raise StepRefused(Code.CONFLICT, "the first weights are not those that were approved")
+    scored = _score(site, study, request)
+    scored_pool.write(site.home, scored)
+    return Outcome(_tell(site, study, scored))
+
+
+def _score(site: Site, study: Study, request: StepRequest) -> ScoredPool:
+    key, store = request.key, site.store
+    ids = store.cases.pool(key.study, study.audit.patients, key.cycle)
+    labeled, targets = store.readings.labels(key.study)
+    needs = strategy_of(site, study, key.cycle).needs
+    computed = signals(
+        resident(study, request.arrays),
+        replace(needs, signals=needs.signals | {"probs"}),
+        site.images.take(store.cases.rows(ids)),
+        site.images.take(store.cases.rows(labeled)),
+        targets.reshape(len(labeled), len(study.task.classes)),
+        task=study.task,
+        rng=generator(study.seed, site.number, key.cycle, 0, Purpose.DROPOUT),
+    )
+    return ScoredPool(key.study, key.cycle, ids, computed)
+
+
+def _tell(site: Site, study: Study, scored: ScoredPool) -> SiteReport:
+    store, identity, cycle = site.store, scored.study, scored.cycle
+    probs = scored.signals["probs"]
+    _, targets = store.readings.labels(identity)
+    audit_left = len(store.cases.audit_left(identity, study.audit.patients, cycle))
+    loss, count = _prequential(site, study, cycle - 1)
+    entropy = uncertainty(probs, multi_label=study.task.multi_label)
+    count_read, seconds = store.readings.spent(identity)
+    return SiteReport(
+        site=site.name,
+        pool=len(scored.ids),
+        labeled=len(targets),
+        audit_left=audit_left,
+        capacity=_capacity(site, study, len(scored.ids) + audit_left),
+        seconds_per_reading=round(seconds / count_read, 1) if count_read else 0.0,
+        uncertainty=_counts(np.histogram(entropy, UNCERTAINTY_BINS, (0.0, 1.0))[0]),
+        predicted=_counts(_predicted(probs, study).sum(axis=0)),
+        labels=_counts(np.rint(targets).sum(axis=0) if len(targets) else [0] * probs.shape[1]),
+        kept=_kept(scored, scored_pool.read(site.home, identity, cycle - 1), study),
+        prequential_loss=loss,
+        prequential_count=count,
+    )
+
+
+def uncertainty(probs: NDArray[np.float64], *, multi_label: bool) -> NDArray[np.float64]:
+    """(n,) normalised predictive entropy in [0, 1]; the mean over classes in a multi-label task."""
+    p = np.maximum(probs, 1e-12)
+    nats: NDArray[np.float64]
+    if multi_label:
+        q = np.maximum(1.0 - probs, 1e-12)
+        nats = -(p * np.log(p) + q * np.log(q)).mean(axis=1)
+        return np.minimum(nats / np.log(2.0), 1.0)
+    nats = -(p * np.log(p)).sum(axis=1)
+    return np.minimum(nats / np.log(probs.shape[1]), 1.0)
+
+
+def _capacity(site: Site, study: Study, cases: int) -> int:
+    readings = cases * study.reading.readers_per_case
+    if study.budget.unit == "readings":
+        return readings
+    return int(readings * expected_seconds(site.store, study) // 60)
+
+
+def _predicted(probs: NDArray[np.float64], study: Study) -> NDArray[np.int64]:
+    """(n, classes) of 0 and 1: the likeliest class, or every class above one half."""
+    if study.task.multi_label:
+        return (probs >= 0.5).astype(np.int64)
+    chosen: NDArray[np.int64] = np.eye(probs.shape[1], dtype=np.int64)[probs.argmax(axis=1)]
+    return chosen
+
+
+def _kept(
+    scored: ScoredPool, before: ScoredPool | None, study: Study
+) -> tuple[tuple[int, ...], ...]:
+    """How the predictions of the cases that were in both pools have moved; see `SiteReport`."""
+    now = _predicted(scored.signals["probs"], study)
+    size = 2 if study.task.multi_label else now.shape[1]
+    table = np.zeros((size, size), dtype=np.int64)
+    if before is not None:
+        _, old_rows, new_rows = np.intersect1d(before.ids, scored.ids, return_indices=True)
+        old = _predicted(before.signals["probs"], study)[old_rows]
+        new = now[new_rows]
+        if study.task.multi_label:
+            np.add.at(table, (old.ravel(), new.ravel()), 1)
+        else:
+            np.add.at(table, (old.argmax(axis=1), new.argmax(axis=1)), 1)
+    return tuple(_counts(row) for row in table)
+
+
+def _prequential(site: Site, study: Study, cycle: int) -> tuple[float, int]:
+    """Mean log-loss, and count, of a cycle's exploration labels under the model that chose them."""
+    ids, targets = site.store.readings.labels(study.identity)
+    target_of = dict(zip(ids.tolist(), targets, strict=True))
+    losses = [
+        _log_loss(np.array(o.probs), target_of[o.case], multi_label=study.task.multi_label)
+        for o in site.store.readings.opened(study.identity, cycle)
+        if o.purpose == "explore" and o.probs and o.case in target_of
+    ]
+    return (float(np.mean(losses)), len(losses)) if losses else (0.0, 0)
+
+
+def _log_loss(
+    probs: NDArray[np.float64], target: NDArray[np.float32], *, multi_label: bool
+) -> float:
+    p = np.clip(probs, 1e-7, 1 - 1e-7)
+    loss = -(target * np.log(p)).sum()
+    if multi_label:
+        loss = (loss - ((1 - target) * np.log(1 - p)).sum()) / len(p)
+    return float(loss)
+
+
+def _counts(values: NDArray[np.int64] | Indices | list[int]) -> tuple[int, ...]:
+    return tuple(int(v) for v in values)

@@ -1,0 +1,109 @@
+"""The select step: open cases for reading, audit cases among them; tell only how many."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from client import scored_pool
+from client.queue import expected_seconds
+from client.site import Site
+from client.steps.outcome import Outcome
+from client.steps.report import strategy_of
+from client.store.reading_shelf import Opening
+from client.store.step_shelf import StepRefused
+from protocol.records import Indices, StepKey
+from protocol.seeds import Purpose, generator
+from protocol.steps import Code, Selected, StepRequest
+from protocol.study import Study
+
+_SPARE = 2
+"""In a budget of minutes, open this many times the cases expected, lest fast readers run dry."""
+
+
+def select(site: Site, study: Study, request: StepRequest) -> Outcome:
+    """Choose audit cases at random, some exploration cases at random, the rest by the strategy.
+
+    The strategy's choice stays in its order, most wanted first; the others are mixed in at random
+    places, so that a reader cannot tell them apart and a grant cut short loses a bit of each.
+    """
+    key, grant = request.key, request.grant
+    if grant is None or grant.count < 0:
+        raise StepRefused(Code.BAD_REQUEST, "a select step without a grant")
+    count = grant.count
+    openings = _openings(site, study, key, count)
+
+    def write() -> None:
+        site.store.readings.grant(key.study, key.cycle, key.sequence, count)
+        site.store.readings.open(key.study, key.cycle, openings)
+
+    return Outcome(Selected(site.name, len(openings)), write)
+
+
+def _openings(site: Site, study: Study, key: StepKey, count: int) -> list[Opening]:
+    store = site.store
+    spare = _SPARE if study.budget.unit == "minutes" else 1
+    cases = spare * _cases(site, study, count)
+    granted = _cases(site, study, store.readings.granted(key.study) + count)
+    audit_read, explored = (store.readings.read_for(key.study, p) for p in ("audit", "explore"))
+
+    left = store.cases.audit_left(key.study, study.audit.patients, key.cycle)
+    due = spare * (_share(study.audit.grant, granted) - audit_read)
+    audit = [Opening(int(case), "audit") for case in left[: min(max(0, due), cases)]]
+
+    due = spare * (_share(study.budget.exploration * (1 - study.audit.grant), granted) - explored)
+    wanted, extra = _training(site, study, key, cases - len(audit), max(0, due))
+    return _mix(wanted, [*audit, *extra], _rng(site, study, key, Purpose.AUDIT))
+
+
+def _training(
+    site: Site, study: Study, key: StepKey, count: int, explore: int
+) -> tuple[list[Opening], list[Opening]]:
+    """The strategy's choice, and the exploration cases drawn at random from what it left."""
+    scored = scored_pool.read(site.home, key.study, key.cycle)
+    if scored is None:
+        raise StepRefused(Code.BAD_REQUEST, "a select step before its report step")
+    ids = site.store.cases.pool(key.study, study.audit.patients, key.cycle)
+    ids, pool = scored.pool(ids, multi_label=study.task.multi_label)
+    count = min(count, pool.size)
+    explore = min(explore, count)
+    chosen = strategy_of(site, study, key.cycle).select(
+        pool, count - explore, _rng(site, study, key, Purpose.QUERY)
+    )
+    rest = np.setdiff1d(np.arange(pool.size), chosen)
+    random = _rng(site, study, key, Purpose.EXPLORE).choice(rest, size=explore, replace=False)
+
+    def openings(rows: Indices, purpose: Literal["query", "explore"]) -> list[Opening]:
+        probs = pool.require("probs")
+        return [Opening(int(ids[i]), purpose, tuple(probs[i].tolist())) for i in rows]
+
+    return openings(chosen, "query"), openings(random, "explore")
+
+
+def _mix(kept: list[Opening], aside: list[Opening], rng: np.random.Generator) -> list[Opening]:
+    """Both lists in one: the first in its order, the second at random places in random order."""
+    total = len(kept) + len(aside)
+    places = set(rng.choice(total, size=len(aside), replace=False).tolist())
+    first, second = iter(rng.permutation(len(aside)).tolist()), iter(kept)
+    return [aside[next(first)] if i in places else next(second) for i in range(total)]
+
+
+def _cases(site: Site, study: Study, count: int) -> int:
+    """How many cases a grant is for: the answers it pays, over the answers wanted of each."""
+    readings: float = count
+    if study.budget.unit == "minutes":
+        readings = count * 60 / expected_seconds(site.store, study)
+    return math.ceil(readings / study.reading.readers_per_case)
+
+
+def _share(share: float, cases: int) -> int:
+    return math.floor(share * cases + 0.5)
+
+
+def _rng(site: Site, study: Study, key: StepKey, purpose: Purpose) -> np.random.Generator:
+    cold = key.cycle == 0 and purpose is Purpose.QUERY
+    return generator(
+        study.seed, site.number, key.cycle, key.sequence, Purpose.COLD_START if cold else purpose
+    )

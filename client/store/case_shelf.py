@@ -1,0 +1,166 @@
+"""Patients and cases: enrolment, the pool, the audit set, exclusion and purge."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.records import Indices
+
+_TRAINABLE = """
+    FROM cases JOIN patients ON patients.id = cases.patient
+    WHERE split = 'pool' AND NOT excluded AND number >= :share
+"""
+_AUDIT = """
+    FROM cases JOIN patients ON patients.id = cases.patient
+    WHERE split = 'pool' AND NOT excluded AND number < :share
+"""
+_UNREAD = (
+    ' AND NOT EXISTS (SELECT 1 FROM readings r WHERE r.study = :study AND r."case" = cases.id)'
+)
+_UNOPENED = """ AND NOT EXISTS (
+    SELECT 1 FROM openings o WHERE o.study = :study AND o.cycle = :cycle AND o."case" = cases.id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """One case as it enters the store: keyed already, so no name reaches the database."""
+
+    key: str
+    patient: str
+    number: float
+    split: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseShelf:
+    """Reads and writes patients and cases. Case ids are the database's own, in order of entry."""
+
+    connection: sqlite3.Connection
+
+    def enrol(self, cases: Iterable[Enrolled]) -> int:
+        """How many cases were new; those known already, or purged once, are left alone."""
+        gone = {row[0] for row in self.connection.execute("SELECT key FROM tombstones")}
+        before = self.connection.total_changes
+        new = 0
+        for case in cases:
+            if case.key in gone or case.patient in gone:
+                continue
+            self.connection.execute(
+                "INSERT OR IGNORE INTO patients (key, number) VALUES (?, ?)",
+                (case.patient, case.number),
+            )
+            before = self.connection.total_changes
+            self.connection.execute(
+                "INSERT OR IGNORE INTO cases (key, patient, split, row) "
+                "SELECT ?, id, ?, ? FROM patients WHERE key = ?",
+                (case.key, case.split, case.row, case.patient),
+            )
+            new += self.connection.total_changes - before
+        return new
+
+    def lock(self, targets: Iterable[tuple[str, Sequence[int]]]) -> None:
+        """Record the known answers of locked test cases, by case key."""
+        self.connection.executemany(
+            'INSERT OR REPLACE INTO locked ("case", value) SELECT id, ? FROM cases WHERE key = ?',
+            [(json.dumps([int(v) for v in value]), key) for key, value in targets],
+        )
+
+    def pool(self, study: str, share: float, cycle: int) -> Indices:
+        """Ids of cases that nobody was asked about: not read in this study, not open this cycle.
+
+        Args:
+            study: its identity.
+            share: the study's share of audit patients; they are never in a pool.
+            cycle: the current one.
+        """
+        arguments = {"study": study, "share": share, "cycle": cycle}
+        return self._ids(f"{_TRAINABLE}{_UNREAD}{_UNOPENED}", arguments)
+
+    def audit_left(self, study: str, share: float, cycle: int) -> Indices:
+        """Ids of audit cases that nobody has read, and that are not open this cycle.
+
+        They come by case key, and keys are HMACs: a random order that no strategy has touched.
+        """
+        arguments = {"study": study, "share": share, "cycle": cycle}
+        return self._ids(f"{_AUDIT}{_UNREAD}{_UNOPENED}", arguments, "key")
+
+    def rows(self, ids: Indices) -> Indices:
+        """The source's row of each case, in the order given."""
+        found = dict(self.connection.execute("SELECT id, row FROM cases").fetchall())
+        return np.array([found[int(i)] for i in ids], dtype=np.int64)
+
+    def patients(self, ids: Indices) -> Indices:
+        """The patient's number in the database of each case, in the order given."""
+        found = dict(self.connection.execute("SELECT id, patient FROM cases").fetchall())
+        return np.array([found[int(i)] for i in ids], dtype=np.int64)
+
+    def keys(self, ids: Indices) -> list[str]:
+        """The case key of each case, in the order given."""
+        found = dict(self.connection.execute("SELECT id, key FROM cases").fetchall())
+        return [found[int(i)] for i in ids]
+
+    def locked(self) -> tuple[Indices, NDArray[np.uint8]]:
+        """Ids of locked test cases and their (n, classes) answers. For the evaluate step alone."""
+        found = self.connection.execute(
+            'SELECT "case", value FROM locked JOIN cases ON cases.id = "case" '
+            'JOIN patients ON patients.id = patient WHERE NOT excluded ORDER BY "case"'
+        ).fetchall()
+        ids = np.array([row[0] for row in found], dtype=np.int64)
+        return ids, np.array([json.loads(row[1]) for row in found], dtype=np.uint8)
+
+    def exclude(self, patient: str) -> int:
+        """How many cases left pool, training and audit with a patient (by patient key)."""
+        self.connection.execute("UPDATE patients SET excluded = 1 WHERE key = ?", (patient,))
+        count = self.connection.execute(
+            "SELECT count(*) FROM cases JOIN patients ON patients.id = patient "
+            "WHERE patients.key = ?",
+            (patient,),
+        ).fetchone()
+        return int(count[0])
+
+    def purge(self, patient: str, at: str) -> int:
+        """Remove a patient with every case, reading and label; only tombstones stay.
+
+        Returns: how many cases were removed.
+        """
+        sql = self.connection.execute
+        ids = sql(
+            "SELECT cases.id, cases.key FROM cases JOIN patients ON patients.id = patient "
+            "WHERE patients.key = ?",
+            (patient,),
+        ).fetchall()
+        for case, key in ids:
+            sql('INSERT INTO purging ("case") VALUES (?)', (case,))
+            for table in ("readings", "labels", "openings", "locked"):
+                sql(f'DELETE FROM {table} WHERE "case" = ?', (case,))  # noqa: S608  # fixed names
+            sql("DELETE FROM cases WHERE id = ?", (case,))
+            sql("INSERT OR IGNORE INTO tombstones (key, at) VALUES (?, ?)", (key, at))
+        sql("DELETE FROM patients WHERE key = ?", (patient,))
+        sql("INSERT OR IGNORE INTO tombstones (key, at) VALUES (?, ?)", (patient, at))
+        sql("DELETE FROM purging")
+        return len(ids)
+
+    def ids(self, keys: Sequence[str]) -> Indices:
+        """The id of each case key that is known, by id."""
+        found = dict(self.connection.execute("SELECT key, id FROM cases").fetchall())
+        return np.array(sorted(found[key] for key in keys if key in found), dtype=np.int64)
+
+    def fact(self, name: str, default: str = "") -> str:
+        """A fact about the source, such as whether it names patients."""
+        row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else default
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Record a fact about the source."""
+        self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def _ids(self, clause: str, arguments: dict[str, object], order: str = "id") -> Indices:
+        sql = f"SELECT cases.id {clause} ORDER BY cases.{order}"  # clauses are our own constants
+        return np.array([row[0] for row in self.connection.execute(sql, arguments)], dtype=np.int64)

@@ -1,0 +1,162 @@
+"""Openings, readings and labels: what readers are asked, what they answered, what came of it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.records import Answer, Indices, Label, Purpose, Reading
+
+_TRAINING = "('query', 'explore')"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A case put before the readers in one cycle.
+
+    Attributes:
+        case: its id in the database.
+        purpose: why; readers never see it.
+        probs: (classes,) what the global model said when it was opened, for prequential loss;
+            None for audit cases, about which the model is not asked.
+    """
+
+    case: int
+    purpose: Purpose
+    probs: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingShelf:
+    """Reads and writes openings, readings and labels of studies."""
+
+    connection: sqlite3.Connection
+
+    def open(self, study: str, cycle: int, openings: Sequence[Opening]) -> None:
+        """Put cases before the readers, behind those already open in this cycle."""
+        first = self.connection.execute(
+            "SELECT coalesce(max(position) + 1, 0) FROM openings WHERE study = ? AND cycle = ?",
+            (study, cycle),
+        ).fetchone()[0]
+        self.connection.executemany(
+            "INSERT INTO openings VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (study, cycle, first + i, o.case, o.purpose, o.probs and json.dumps(o.probs))
+                for i, o in enumerate(openings)
+            ],
+        )
+
+    def opened(self, study: str, cycle: int) -> list[Opening]:
+        """The cases put before the readers in a cycle, in the order they are to be read."""
+        rows = self.connection.execute(
+            'SELECT "case", purpose, probs FROM openings WHERE study = ? AND cycle = ? '
+            "ORDER BY position",
+            (study, cycle),
+        )
+        return [Opening(c, p, tuple(json.loads(probs)) if probs else None) for c, p, probs in rows]
+
+    def read_for(self, study: str, purpose: Purpose) -> int:
+        """How many cases that were opened for a purpose somebody has read."""
+        row = self.connection.execute(
+            'SELECT count(DISTINCT "case") FROM readings WHERE study = ? AND purpose = ?',
+            (study, purpose),
+        ).fetchone()
+        return int(row[0])
+
+    def grant(self, study: str, cycle: int, sequence: int, count: int) -> None:
+        """Record a grant; a top-up is a further one of the same cycle."""
+        self.connection.execute(
+            "INSERT INTO grants VALUES (?, ?, ?, ?)", (study, cycle, sequence, count)
+        )
+
+    def granted(self, study: str, cycle: int | None = None) -> int:
+        """The budget granted in a cycle, or in all of them, in the study's unit."""
+        row = self.connection.execute(
+            "SELECT coalesce(sum(count), 0) FROM grants "
+            "WHERE study = :study AND (:cycle IS NULL OR cycle = :cycle)",
+            {"study": study, "cycle": cycle},
+        ).fetchone()
+        return int(row[0])
+
+    def add(self, study: str, cycle: int, case: int, purpose: Purpose, reading: Reading) -> None:
+        """Append one answer. Durable once the transaction around it has committed."""
+        self.connection.execute(
+            'INSERT INTO readings (study, cycle, "case", purpose, reader, at, seconds, answer, '
+            "value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                study,
+                cycle,
+                case,
+                purpose,
+                reading.reader,
+                reading.at,
+                reading.seconds,
+                reading.answer,
+                json.dumps(list(reading.value)),
+            ),
+        )
+
+    def answers(self, study: str, cycle: int) -> Mapping[int, Mapping[str, Answer]]:
+        """The kind of answer that each reader gave to each case in a cycle."""
+        rows = self.connection.execute(
+            'SELECT "case", reader, answer FROM readings WHERE study = ? AND cycle = ? ORDER BY id',
+            (study, cycle),
+        )
+        found: dict[int, dict[str, Answer]] = {}
+        for case, reader, answer in rows:
+            found.setdefault(case, {})[reader] = answer
+        return found
+
+    def spent(self, study: str, cycle: int | None = None) -> tuple[int, float]:
+        """Answers given and their active seconds, in a cycle or in all of them."""
+        row = self.connection.execute(
+            "SELECT count(*), coalesce(sum(seconds), 0.0) FROM readings "
+            "WHERE study = :study AND (:cycle IS NULL OR cycle = :cycle)",
+            {"study": study, "cycle": cycle},
+        ).fetchone()
+        return int(row[0]), float(row[1])
+
+    def training(self, study: str) -> list[Reading]:
+        """Every answer to a case that may be trained on, in order."""
+        return self._of(study, f"purpose IN {_TRAINING}")
+
+    def audit(self, study: str) -> list[Reading]:
+        """Every answer to an audit case, in order. For the evaluate step alone."""
+        return self._of(study, "purpose = 'audit'")
+
+    def settle(self, study: str, labels: Mapping[str, Label]) -> None:
+        """Replace the study's training labels by these, by case key."""
+        self.connection.execute("DELETE FROM labels WHERE study = ?", (study,))
+        self.connection.executemany(
+            "INSERT INTO labels SELECT ?, id, ?, ? FROM cases WHERE key = ?",
+            [(study, json.dumps(lb.target), lb.readings, key) for key, lb in labels.items()],
+        )
+
+    def labels(self, study: str) -> tuple[Indices, NDArray[np.float32]]:
+        """Ids of the labeled cases (m,) by id, and their (m, classes) targets."""
+        rows = self.connection.execute(
+            'SELECT "case", target FROM labels JOIN cases ON cases.id = "case" '
+            "JOIN patients ON patients.id = patient "
+            'WHERE study = ? AND NOT excluded ORDER BY "case"',
+            (study,),
+        ).fetchall()
+        targets = np.array([json.loads(row[1]) for row in rows], dtype=np.float32)
+        return np.array([row[0] for row in rows], dtype=np.int64), targets
+
+    def _of(self, study: str, clause: str) -> list[Reading]:
+        rows = self.connection.execute(
+            "SELECT cases.key, reader, at, seconds, answer, value "  # noqa: S608  # our constants
+            'FROM readings JOIN cases ON cases.id = "case" '
+            "JOIN patients ON patients.id = patient "
+            f"WHERE study = ? AND NOT excluded AND {clause} ORDER BY readings.id",
+            (study,),
+        )
+        return [
+            Reading(case, reader, at, seconds, answer, tuple(json.loads(value)))
+            for case, reader, at, seconds, answer, value in rows
+        ]
