@@ -1,0 +1,165 @@
+"""Construction from a table: what is refused, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from strategies.build import build
+from strategies.pool import Pool
+from strategies.query import QUERY
+from strategies.query.bald import Bald
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One of every type that a study file can give.
+
+    Attributes:
+        share, times, name, switch, mode, weights, pair, limit: see their types.
+    """
+
+    share: float
+    times: int = 1
+    name: str = "x"
+    switch: bool = False
+    mode: Literal["fast", "slow"] = "fast"
+    weights: tuple[float, ...] = ()
+    pair: tuple[int, str] = (1, "a")
+    limit: int | None = None
+
+
+TABLE: Mapping[str, Callable[..., Row]] = {"row": Row}
+
+
+@pytest.mark.parametrize("name", sorted(QUERY))
+def test_every_name_of_the_table_is_built_without_arguments(name: str) -> None:
+    assert type(build(QUERY, name)) is QUERY[name]
+
+
+def test_arguments_reach_the_strategy() -> None:
+    assert build(QUERY, "bald", members=7) == Bald(members=7)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole sentence is compared
+        build(QUERY, "entropi")
+    assert str(caught.value) == (
+        "unknown query strategy 'entropi'; known: "
+        "badge, bald, coreset, entropy, least-confidence, margin, random"
+    )
+
+
+def test_an_unknown_argument_is_refused_with_the_accepted_ones() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^query strategy 'bald' has no argument 'member'; "
+        r"accepted: members \(a whole number\)$",
+    ):
+        build(QUERY, "bald", member=3)
+    with pytest.raises(ValueError, match="accepted: none"):
+        build(QUERY, "entropy", temperature=1.0)
+
+
+@pytest.mark.parametrize("wrong", ["twenty", 20.0, True, None, [20]])
+def test_an_argument_of_another_type_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"^argument 'members' .* accepted is a whole number$"):
+        build(QUERY, "bald", members=wrong)
+
+
+def test_a_value_that_the_strategy_refuses_is_refused() -> None:
+    with pytest.raises(ValueError, match="'members' is 1; accepted is 2 or more"):
+        build(QUERY, "bald", members=1)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("share", 1),
+        ("share", 0.5),
+        ("switch", True),
+        ("mode", "slow"),
+        ("weights", [1, 2.5]),
+        ("weights", []),
+        ("pair", [2, "b"]),
+        ("limit", None),
+        ("limit", 3),
+    ],
+)
+def test_fitting_values_are_taken_and_lists_become_tuples(argument: str, value: object) -> None:
+    row = build(TABLE, "row", **({"share": 0.1} | {argument: value}))  # type: ignore[arg-type]  # any key
+    wanted = tuple(value) if isinstance(value, list) else value
+    assert getattr(row, argument) == wanted
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "accepted"),
+    [
+        ("share", "much", "a finite number"),
+        ("share", float("nan"), "a finite number"),
+        ("share", True, "a finite number"),
+        ("times", 1.0, "a whole number"),
+        ("name", 3, "text"),
+        ("switch", 1, "true or false"),
+        ("mode", "brisk", "'fast' or 'slow'"),
+        ("weights", [1, "a"], "a list of a finite number"),
+        ("pair", [2], "a list of a whole number"),
+        ("limit", "no", "a whole number or nothing"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(argument: str, value: object, accepted: str) -> None:
+    with pytest.raises(ValueError, match=f"^argument '{argument}' of .*accepted is {accepted}$"):
+        build(TABLE, "row", **({"share": 0.1} | {argument: value}))  # type: ignore[arg-type]  # any key
+
+
+def test_a_missing_argument_is_named() -> None:
+    with pytest.raises(ValueError, match="lacks its argument 'share'; accepted is a finite number"):
+        build(TABLE, "row")
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A strategy outside the project; importing it leaves a mark."""
+    (tmp_path / "my_lab_ideas.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from strategies.pool import Needs\n"
+        "Path(__file__).with_name('imported').touch()\n"
+        "@dataclass(frozen=True, slots=True)\n"
+        "class Novelty:\n"
+        "    offset: int = 0\n"
+        "    needs = Needs()\n"
+        "    def select(self, pool, k, rng):\n"
+        "        return np.arange(k) + self.offset\n"
+        "def plain(): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return str(tmp_path)
+
+
+def test_a_name_with_a_colon_is_imported_only_where_allowed(laboratory: str) -> None:
+    name = "my_lab_ideas:Novelty"
+    with pytest.raises(ValueError, match="which only a simulation may"):
+        build(QUERY, name)
+    assert not (Path(laboratory) / "imported").exists()
+    novelty = build(QUERY, name, allow_import=True, offset=2)
+    assert novelty.select(Pool(9), 3, np.random.default_rng(0)).tolist() == [2, 3, 4]
+    with pytest.raises(ValueError, match="has no argument 'ofset'; accepted: offset"):
+        build(QUERY, name, allow_import=True, ofset=2)
+
+
+@pytest.mark.parametrize("name", ["my_lab_ideas:Nothing", "no_such_lab:X", ":X", "my_lab_ideas:"])
+def test_a_name_that_cannot_be_imported_is_refused(laboratory: str, name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be imported"):
+        build(QUERY, name, allow_import=True)
+
+
+def test_something_that_is_no_dataclass_is_refused(laboratory: str) -> None:
+    with pytest.raises(ValueError, match="accepted is a dataclass"):
+        build(QUERY, "my_lab_ideas:plain", allow_import=True)
