@@ -1,0 +1,104 @@
+"""What a budget policy is, and the frame that turns its weights into grants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from protocol.records import CycleRecord, Grant, SiteReport
+from strategies.budget.rounding import share
+
+
+class BudgetPolicy(Protocol):
+    """Share one cycle's label budget between the sites."""
+
+    def allocate(
+        self,
+        reports: Sequence[SiteReport],
+        past: Sequence[CycleRecord],
+        budget: int,
+        rng: np.random.Generator,
+    ) -> Mapping[str, Grant]:
+        """A grant for every report, by site name.
+
+        The counts are whole and sum exactly to the budget, or to all capacities where those are
+        smaller. No count exceeds its site's capacity. The order of the reports plays no part.
+
+        Args:
+            reports: one per site.
+            past: the finished cycles, oldest first.
+            budget: what this cycle may spend over all sites, in the budget's unit, at least 0.
+            rng: breaks ties between sites of equal claim.
+        Raises:
+            ValueError: two reports of one site, or a report with impossible numbers.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one site may ask for by a policy's rule.
+
+    Attributes:
+        weight: its relative share before floors and capacities, at least 0.
+        words: the statistics behind the weight, in words.
+    """
+
+    weight: float
+    words: str
+
+
+def grants(
+    reports: Sequence[SiteReport],
+    claims: Sequence[Claim],
+    floor: int,
+    budget: int,
+    rng: np.random.Generator,
+) -> dict[str, Grant]:
+    """The grants that follow from the claims of the sites, every one with its reason.
+
+    Args:
+        reports: in the order of `ordered`.
+        claims: one per report.
+        floor: least grant of a site that can use it and where the budget reaches, at least 0.
+        budget: what this cycle may spend over all sites.
+        rng: breaks ties.
+    """
+    caps = [r.capacity for r in reports]
+    counts = share([c.weight for c in claims], caps, [floor] * len(caps), budget, rng)
+    return {
+        r.site: Grant(n, f"{n} of {budget}: {c.words}{_limit(n, r.capacity, floor)}")
+        for r, c, n in zip(reports, claims, counts, strict=True)
+    }
+
+
+def ordered(reports: Sequence[SiteReport]) -> list[SiteReport]:
+    """The reports by site name, so that the order of arrival decides nothing.
+
+    Raises:
+        ValueError: two reports of one site.
+    """
+    by_name = sorted(reports, key=lambda r: r.site)
+    for one, next_ in pairwise(by_name):
+        if one.site == next_.site:
+            raise ValueError(f"two reports of site '{one.site}': accepted is one per site")
+    return by_name
+
+
+def check_floor(floor: int) -> None:
+    """Refuse a floor that is not a whole number of at least 0."""
+    if isinstance(floor, bool) or not isinstance(floor, int) or floor < 0:
+        raise ValueError(f"floor = {floor!r}: accepted is a whole number of at least 0")
+
+
+def _limit(count: int, capacity: int, floor: int) -> str:
+    """Which limit the count has met, in words; empty where none."""
+    if count == capacity:
+        return f"; {capacity} is all that it can use"
+    if count == floor:
+        return f"; the floor is {floor}"
+    return ""

@@ -1,0 +1,135 @@
+"""The decisions a study has chosen, built from the tables and checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from protocol.study import Study, StudyError
+from strategies.aggregation import AGGREGATION, Aggregator
+from strategies.budget import BUDGET, BudgetPolicy
+from strategies.build import build
+from strategies.consensus import CONSENSUS, Consensus
+from strategies.query import QUERY, CostWeighted, QueryStrategy, Scored
+from strategies.stopping import STOPPING, Stopping
+
+T = TypeVar("T")
+
+UNTRAINED = frozenset({"features", "labeled_features"})
+"""Signals that mean something before the first training: distances between images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Everything in a study that decides.
+
+    Attributes:
+        query: of every cycle but the first, weighted by cost where the study says so.
+        cold_start: of the first cycle, before any label.
+        policy: shares each cycle's budget.
+        aggregator: makes the next global model.
+        consensus: settles the readings of a case.
+        stopping: advises to stop.
+    """
+
+    query: QueryStrategy
+    cold_start: QueryStrategy
+    policy: BudgetPolicy
+    aggregator: Aggregator
+    consensus: Consensus
+    stopping: Stopping
+
+
+def decisions(study: Study, allow_import: bool = False) -> Decisions:
+    """The study's decisions, ready to be asked.
+
+    Args:
+        study: a valid study.
+        allow_import: whether it may name strategies outside the project, such as
+            "my_lab.ideas:Novelty", whose code then runs: only in a simulation on one's own machine.
+
+    Raises:
+        StudyError: a name, an argument or a combination that is refused; one sentence that begins
+            with the study's key.
+    """
+
+    def chosen(
+        key: str, table: Mapping[str, Callable[..., T]], name: str, arguments: Mapping[str, object]
+    ) -> T:
+        if name not in table and ":" not in name:
+            raise StudyError(f"{key} = {name!r}: accepted is one of {', '.join(sorted(table))}")
+        try:
+            return build(table, name, allow_import=allow_import, **arguments)
+        except ValueError as error:
+            raise StudyError(f"{key} = {name!r}: {error}") from None
+
+    query, budget, reading = study.query, study.budget, study.reading
+    floor = _with("budget.arguments", budget.arguments, "floor", budget.floor, "budget.floor")
+    kind = _with(
+        "reading.arguments", reading.arguments, "multi_label", study.task.multi_label, "task.kind"
+    )
+    strategy = chosen("query.strategy", QUERY, query.strategy, query.arguments)
+    cold_start = chosen("query.cold_start", QUERY, query.cold_start, query.cold_start_arguments)
+    _check_dropout(study, "query.strategy", query.strategy, strategy)
+    _check_cold_start(query.cold_start, cold_start)
+    return Decisions(
+        query=_weighted(study, strategy),
+        cold_start=cold_start,
+        policy=chosen("budget.policy", BUDGET, budget.policy, floor),
+        aggregator=chosen(
+            "aggregation.name", AGGREGATION, study.aggregation.name, study.aggregation.arguments
+        ),
+        consensus=chosen("reading.consensus", CONSENSUS, reading.consensus, kind),
+        stopping=chosen("stopping.rule", STOPPING, study.stopping.rule, study.stopping.arguments),
+    )
+
+
+def _with(
+    table: str, arguments: Mapping[str, object], name: str, value: object, source: str
+) -> dict[str, object]:
+    """The arguments and one that comes from elsewhere in the study file, and only from there."""
+    if name in arguments:
+        raise StudyError(f"{table}.{name} = {arguments[name]!r}: accepted is {source} instead")
+    return {**arguments, name: value}
+
+
+def _weighted(study: Study, strategy: QueryStrategy) -> QueryStrategy:
+    """The strategy, its score multiplied by the expected cost where the study says so."""
+    if not study.query.cost_weighted:
+        return strategy
+    if not hasattr(strategy, "scores"):
+        raise StudyError(
+            f"query.cost_weighted = True: query.strategy = {study.query.strategy!r} ranks by no "
+            f"score, accepted is one of {', '.join(_scored_names())}"
+        )
+    return CostWeighted(cast("Scored", strategy), study.task.costs)
+
+
+def _scored_names() -> list[str]:
+    """The strategies of the table that score every case."""
+    return sorted(name for name, row in QUERY.items() if hasattr(row, "scores"))
+
+
+def _check_dropout(study: Study, key: str, name: str, strategy: QueryStrategy) -> None:
+    """Refuse a strategy that asks a dropout ensemble of a network without dropout."""
+    dropout = float(getattr(study.network, "dropout", 0.0))
+    if "mc_probs" in strategy.needs.signals and dropout == 0:
+        raise StudyError(
+            f"{key} = {name!r}: it compares predictions under dropout, accepted is a network with "
+            f"network.dropout above 0, and here '{study.network.name}' has none"
+        )
+
+
+def _check_cold_start(name: str, strategy: QueryStrategy) -> None:
+    """Refuse a first strategy that asks an untrained model what it believes."""
+    if wrong := sorted(strategy.needs.signals - UNTRAINED):
+        raise StudyError(
+            f"query.cold_start = {name!r}: it reads {', '.join(wrong)} of a model that has seen no "
+            f"label, accepted is a strategy without them, such as {' or '.join(_cold_names())}"
+        )
+
+
+def _cold_names() -> list[str]:
+    """The strategies of the table that need no trained model."""
+    return sorted(name for name, row in QUERY.items() if not row().needs.signals - UNTRAINED)

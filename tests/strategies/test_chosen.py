@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from protocol.study import Study, StudyError, parse
+from strategies.aggregation import AGGREGATION, FedAdam
+from strategies.budget import BUDGET, UncertaintyMass
+from strategies.chosen import UNTRAINED, decisions
+from strategies.consensus import CONSENSUS, DawidSkene, Majority
+from strategies.query import QUERY, CostWeighted
+from strategies.stopping import STOPPING, Stabilised
+
+
+def study(changes: Mapping[str, Mapping[str, Any]] | None = None) -> Study:
+    names = ("normal", "opacity")
+    document: dict[str, Any] = {
+        "schema": 1,
+        "name": "chosen",
+        "task": {"classes": [{"name": n, "definition": n} for n in names]},
+    }
+    for table, keys in (changes or {}).items():
+        document[table] = {**document.get(table, {}), **keys}
+    return parse(document)
+
+
+def test_a_study_without_choices_gets_the_defaults() -> None:
+    chosen = decisions(study())
+    assert isinstance(chosen.query, type(QUERY["coreset"]()))
+    assert isinstance(chosen.cold_start, type(QUERY["random"]()))
+    assert chosen.policy == BUDGET["uniform"](floor=1)
+    assert chosen.aggregator == AGGREGATION["fedavg"]()
+    assert chosen.consensus == Majority()
+    assert chosen.stopping == Stabilised()
+
+
+def test_arguments_and_the_studys_own_settings_arrive() -> None:
+    chosen = decisions(
+        study(
+            {
+                "task": {"kind": "multi-label"},
+                "budget": {"policy": "uncertainty-mass", "floor": 4, "arguments": {"trust": 0.25}},
+                "aggregation": {"name": "fedadam", "arguments": {"tau": 0.01}},
+                "reading": {"consensus": "dawid-skene", "arguments": {"smoothing": 2}},
+                "stopping": {"rule": "stabilised", "arguments": {"cycles": 5}},
+            }
+        )
+    )
+    assert chosen.policy == UncertaintyMass(trust=0.25, floor=4)
+    assert chosen.aggregator == FedAdam(tau=0.01)
+    assert chosen.consensus == DawidSkene(multi_label=True, smoothing=2)
+    assert chosen.stopping == Stabilised(cycles=5)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "row"),
+    [("query", "strategy", n) for n in sorted(QUERY)]
+    + [("budget", "policy", n) for n in sorted(BUDGET)]
+    + [("aggregation", "name", n) for n in sorted(AGGREGATION)]
+    + [("reading", "consensus", n) for n in sorted(CONSENSUS)]
+    + [("stopping", "rule", n) for n in sorted(STOPPING)],
+)
+def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str) -> None:
+    decisions(study({table: {key: row}, "network": {"name": "tiny-cnn", "dropout": 0.2}}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"query": {"strategy": "entropi"}},
+            "query.strategy = 'entropi': accepted is one of badge, ",
+        ),
+        ({"query": {"cold_start": "x"}}, "query.cold_start = 'x': accepted is one of badge, "),
+        (
+            {"budget": {"policy": "fair"}},
+            "budget.policy = 'fair': accepted is one of proportional, uncertainty-mass, uniform",
+        ),
+        (
+            {"aggregation": {"name": "sum"}},
+            "aggregation.name = 'sum': accepted is one of fedadam, fedavg, fedprox",
+        ),
+        (
+            {"reading": {"consensus": "loudest"}},
+            "reading.consensus = 'loudest': accepted is one of dawid-skene, majority",
+        ),
+        (
+            {"stopping": {"rule": "now"}},
+            "stopping.rule = 'now': accepted is one of never, stabilised",
+        ),
+        ({"stopping": {"arguments": {"cycels": 2}}}, "stopping.rule = 'stabilised': "),
+        ({"stopping": {"arguments": {"threshold": "high"}}}, "stopping.rule = 'stabilised': "),
+        ({"stopping": {"arguments": {"threshold": 2.0}}}, "stopping.rule = 'stabilised': "),
+        ({"query": {"arguments": {"power": 1}}}, "query.strategy = 'coreset': "),
+        (
+            {"budget": {"arguments": {"floor": 3}}},
+            "budget.arguments.floor = 3: accepted is budget.floor instead",
+        ),
+        (
+            {"reading": {"arguments": {"multi_label": True}}},
+            "reading.arguments.multi_label = True: accepted is task.kind instead",
+        ),
+        (
+            {"query": {"strategy": "my_lab.ideas:Novelty"}},
+            "query.strategy = 'my_lab.ideas:Novelty': ",
+        ),
+        (
+            {"query": {"strategy": "bald"}},
+            "query.strategy = 'bald': it compares predictions under dropout, accepted is a network "
+            "with network.dropout above 0, and here 'resnet' has none",
+        ),
+        (
+            {"query": {"strategy": "bald"}, "network": {"name": "efficientnet"}},
+            "query.strategy = 'bald': it compares predictions under dropout",
+        ),
+        (
+            {"query": {"strategy": "coreset", "cost_weighted": True}},
+            "query.cost_weighted = True: query.strategy = 'coreset' ranks by no score, accepted is "
+            "one of bald, entropy, least-confidence, margin",
+        ),
+    ],
+)
+def test_refusals_name_the_key_the_value_and_what_is_accepted(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(StudyError) as refused:
+        decisions(study(changes))
+    assert str(refused.value).startswith(sentence)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted(QUERY))
+def test_cold_start_asks_no_untrained_model_what_it_believes(name: str) -> None:
+    believes = QUERY[name]().needs.signals - UNTRAINED
+    asked = study({"query": {"cold_start": name}})
+    assert bool(believes) == (name not in {"random", "coreset"})
+    if not believes:
+        decisions(asked)
+        return
+    with pytest.raises(StudyError, match=rf"query.cold_start = '{name}': it reads .*probs"):
+        decisions(asked)
+
+
+def test_cost_weighting_multiplies_a_score_by_the_studys_costs() -> None:
+    cost = ((0.0, 1.0), (5.0, 0.0))
+    chosen = decisions(
+        study({"task": {"cost": cost}, "query": {"strategy": "entropy", "cost_weighted": True}})
+    )
+    assert isinstance(chosen.query, CostWeighted)
+    assert chosen.query.cost == cost
+    assert isinstance(chosen.query.inner, type(QUERY["entropy"]()))
+    assert not isinstance(chosen.cold_start, CostWeighted)
+
+
+def test_a_strategy_outside_the_project_is_for_simulations_only(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_ward_ideas.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from strategies.pool import Needs\n"
+        "@dataclass(frozen=True)\n"
+        "class Last:\n"
+        "    needs = Needs()\n"
+        "    def select(self, pool, k, rng):\n"
+        "        return list(range(pool.size))[-k:]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = study({"query": {"strategy": "my_ward_ideas:Last"}})
+    assert type(decisions(asked, allow_import=True).query).__name__ == "Last"
+    with pytest.raises(StudyError, match=r"query.strategy = 'my_ward_ideas:Last': "):
+        decisions(asked)
