@@ -1,0 +1,1 @@
+"""What finished runs say: loading them, comparing arms, and the report a study lead takes home."""

@@ -1,0 +1,158 @@
+"""Arms compared: what each one reached for its readings, and how sure the differences are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulations.results.curves import Curve, Range, Scope, common_range, curve, lower_is_better
+from simulations.results.outcomes import Arm, Choice, bounds, summarise
+from simulations.results.paired import Paired, correct, pair
+from simulations.results.pairing import check
+from simulations.results.records import Runs, is_bound
+from simulations.results.runs import load
+from strategies.metrics.table import METRICS
+
+REFERENCE = "random"
+"""The arm that others are compared with, where it was run."""
+MEASURES: Mapping[str, str] = {
+    "aubc": "area under the budget curve",
+    "final": "value at the end",
+    "worst_final": "worst site at the end",
+}
+"""What is compared between arms, the first one in the headline."""
+
+
+class CannotCompare(ValueError):
+    """A metric, scope or reference that these runs do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All arms of some simulations, held against each other.
+
+    Attributes:
+        runs: what was compared.
+        choice: what was asked for.
+        scope: the scope used.
+        metric: the metric's name.
+        between: readings over which areas are taken; None where arms share no range.
+        arms: in the order they were asked for, the bound last.
+        reference: the arm that others are compared with; None with one arm.
+        paired: for each of MEASURES, every other arm against the reference.
+        notes: what a reader must know about these numbers, one sentence each.
+    """
+
+    runs: Runs
+    choice: Choice
+    scope: Scope
+    between: Range | None
+    arms: tuple[Arm, ...]
+    reference: str | None
+    paired: tuple[Paired, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def bound(self) -> Arm | None:
+        """The supervised bound, where it was run."""
+        return next((a for a in self.arms if a.is_bound), None)
+
+    def against(self, measure: str) -> tuple[Paired, ...]:
+        """The paired differences of one measure."""
+        return tuple(p for p in self.paired if p.measure == measure)
+
+
+def compare(outs: Sequence[Path], choice: Choice | None = None) -> Comparison:
+    """Load the runs in some directories, check that they are paired, compare their arms.
+
+    Raises:
+        NotARun: see `runs.load`.
+        NotPaired: arms of one seed did not begin alike.
+        CannotCompare: a metric or reference that there is not.
+    """
+    choice = choice or Choice()
+    if choice.metric not in METRICS:
+        raise CannotCompare(f"metric {choice.metric!r}: accepted is one of {', '.join(METRICS)}")
+    runs = load(outs)
+    check(runs)
+    scope = choice.scope or _scope(runs, choice)
+    lines = {
+        arm: [curve(run, choice.split, scope, choice.metric) for run in runs.of(arm)]
+        for arm in runs.arms
+    }
+    asked = [line for arm, found in lines.items() if not is_bound(arm) for line in found]
+    ranges = common_range(asked, "readings"), common_range(asked, "training_readings")
+    goals = bounds(runs, lines)
+    arms = tuple(summarise(runs.of(arm), lines[arm], choice, ranges, goals) for arm in runs.arms)
+    reference = _reference(arms, choice.reference)
+    return Comparison(
+        runs=runs,
+        choice=choice,
+        scope=scope,
+        between=ranges[0],
+        arms=arms,
+        reference=reference,
+        paired=_paired(arms, reference, choice.metric),
+        notes=_notes(runs, choice, scope, ranges[0], asked),
+    )
+
+
+def _scope(runs: Runs, choice: Choice) -> Scope:
+    """Pooled; macro where some evaluation has no pooled value and macro is never worse off."""
+
+    def estimable(scope: Scope) -> int:
+        return sum(len(curve(run, choice.split, scope, choice.metric).cycles) for run in runs.runs)
+
+    return "macro" if estimable("macro") > estimable("pooled") else "pooled"
+
+
+def _reference(arms: Sequence[Arm], wanted: str | None) -> str | None:
+    """The arm that others are compared with."""
+    names = [a.name for a in arms if not a.is_bound]
+    if wanted is not None and wanted not in names:
+        raise CannotCompare(f"reference {wanted!r}: accepted is one of {', '.join(names)}")
+    if len(names) < 2:
+        return None
+    plain = next((n for n in names if n.rsplit("/", 1)[-1] == REFERENCE), names[0])
+    return wanted or plain
+
+
+def _paired(arms: Sequence[Arm], reference: str | None, metric: str) -> tuple[Paired, ...]:
+    """Every arm but the bound against the reference, corrected within each measure."""
+    base = next((a for a in arms if a.name == reference), None)
+    if base is None:
+        return ()
+    others = [a for a in arms if a is not base and not a.is_bound]
+    rows: list[Paired] = []
+    for measure in MEASURES:
+        found = [
+            pair(
+                (arm.name, base.name),
+                measure,
+                arm.by_seed(measure),
+                base.by_seed(measure),
+                lower_is_better(metric),
+            )
+            for arm in others
+        ]
+        rows += correct([p for p in found if p is not None])
+    return tuple(rows)
+
+
+def _notes(
+    runs: Runs, choice: Choice, scope: Scope, between: Range | None, lines: Sequence[Curve]
+) -> tuple[str, ...]:
+    """What a reader must know before believing the numbers."""
+    notes = list(runs.warnings)
+    label = METRICS[choice.metric].label
+    if scope == "macro" and choice.scope is None:
+        notes.append(f"pooled {label} was not estimable throughout: the mean over sites is shown")
+    if not any(line.values.size for line in lines):
+        notes.append(f"{label} was not estimable on the {choice.split} cases: too few of a class")
+    elif between is None:
+        notes.append("no area under the budget curve: the arms share no range of readings")
+    measured = [c.metrics.locked or c.metrics.audit for run in runs.runs for c in run.evaluations]
+    if any(m is not None and not m.clustered for m in measured):
+        notes.append("the data names no patients: intervals within a run are image-level intervals")
+    return tuple(notes)

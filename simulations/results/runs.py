@@ -1,0 +1,156 @@
+"""Finished runs read back from their directories, as frozen records.
+
+A simulation's directory holds `simulation.json` and one directory `ARM/seed-N` per run; a run's
+holds `run.json`, `study.toml` and `cycles.jsonl`, one evaluation per line.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from simulations.results.records import Run, Runs, Simulation, is_bound
+
+_T = TypeVar("_T", Run, Simulation)
+_RUN: TypeAdapter[Run] = TypeAdapter(Run)
+_SIMULATION: TypeAdapter[Simulation] = TypeAdapter(Simulation)
+
+
+class NotARun(ValueError):
+    """A directory that does not hold what a finished simulation leaves."""
+
+
+def load(outs: Sequence[Path]) -> Runs:
+    """The finished runs in simulation directories or single run directories.
+
+    An arm that stands in several directories is one arm where the seeds differ and the studies
+    agree; otherwise each copy takes its directory's name before its own.
+
+    Raises:
+        NotARun: a directory holds no simulation, is damaged, or no run in it has finished.
+    """
+    if not outs:
+        raise NotARun("no directory given: accepted is at least one that a simulation wrote")
+    loaded = [_load(out) for out in dict.fromkeys(Path(o).resolve() for o in outs)]
+    runs = _named([(out, run) for out, _, runs, _ in loaded for run in runs])
+    warnings = tuple(w for *_, lines in loaded for w in lines)
+    if not runs:
+        raise NotARun(
+            f"no finished run in {', '.join(str(o) for o in outs)}: {'; '.join(warnings)}"
+        )
+    order = {arm: i for i, arm in enumerate(dict.fromkeys(r.arm for r in runs))}
+    runs.sort(key=lambda r: (is_bound(r.arm), order[r.arm], r.seed))
+    return Runs(tuple(simulation for _, simulation, _, _ in loaded), tuple(runs), warnings)
+
+
+def _load(out: Path) -> tuple[Path, Simulation, list[Run], list[str]]:
+    """One directory: where its simulation is, what was asked, what finished, what did not."""
+    single = (out / "run.json").is_file()
+    top = out.parent.parent if single else out
+    document = _json(top / "simulation.json", f"{out} is no run directory")
+    if document.get("schema") != 1:
+        raise NotARun(
+            f"{top}: simulation.json has schema = {document.get('schema')!r}: accepted is 1"
+        )
+    simulation = _typed(_SIMULATION, document, top / "simulation.json")
+    wanted = [top / arm / f"seed-{seed}" for arm in simulation.arms for seed in simulation.seeds]
+    runs, warnings = [], []
+    for path in [out] if single else wanted:
+        name = f"{top.name}: arm {path.parent.name}, {path.name.replace('-', ' ')}"
+        if not (path / "run.json").is_file():
+            warnings.append(f"{name} was not begun and is left out")
+        elif not _json(path / "run.json", str(path)).get("finished"):
+            warnings.append(f"{name} has not finished and is left out")
+        else:
+            runs.append(_run(path))
+    return top, simulation, runs, warnings
+
+
+def _run(path: Path) -> Run:
+    """A finished run's directory."""
+    document = _json(path / "run.json", f"{path} is no run")
+    try:
+        study = (path / "study.toml").read_text(encoding="utf-8")
+        tomllib.loads(study)
+        lines = (path / "cycles.jsonl").read_text(encoding="utf-8").splitlines()
+        cycles = [json.loads(line) for line in lines if line.strip()]
+    except (OSError, ValueError) as error:
+        raise NotARun(f"{path}: study.toml or cycles.jsonl cannot be read ({error})") from None
+    renamed = {**document, "identity": document.get("study"), "study": study, "cycles": cycles}
+    run = _typed(_RUN, renamed, path)
+    if [c.cycle for c in run.cycles] != list(range(-1, len(run.cycles) - 1)) or not run.evaluations:
+        raise NotARun(
+            f"{path}: cycles.jsonl holds cycles {[c.cycle for c in run.cycles]}, "
+            "accepted is -1, 0, 1, ... without a gap"
+        )
+    return run
+
+
+def _json(path: Path, otherwise: str) -> dict[str, Any]:
+    """A JSON object in a file."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NotARun(f"{otherwise}: {path.name} cannot be read ({error})") from None
+    if not isinstance(document, dict):
+        raise NotARun(f"{otherwise}: {path.name} holds no JSON object")
+    return document
+
+
+def _typed(kind: TypeAdapter[_T], document: Mapping[str, Any], path: Path) -> _T:
+    """A record out of JSON, or one sentence on the first thing that is wrong with it."""
+    try:
+        return kind.validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise NotARun(f"{path}: {where}: {message[0].lower()}{message[1:]}") from None
+
+
+def _named(found: Sequence[tuple[Path, Run]]) -> list[Run]:
+    """Runs whose (arm, seed) are unique: copies carry their directory's name."""
+    named = []
+    for arm in dict.fromkeys(run.arm for _, run in found):
+        same = [(out, run) for out, run in found if run.arm == arm]
+        distinct = len({run.seed for _, run in same}) == len(same)
+        alike = len({rules(run.study) for _, run in same}) == 1
+        tops = list(dict.fromkeys(out for out, _ in same))
+        if len(tops) == 1 or (distinct and alike):
+            named += [run for _, run in same]
+            continue
+        titles = _titles(tops)
+        named += [replace(run, arm=f"{titles[out]}/{arm}") for out, run in same]
+    return named
+
+
+def _titles(tops: Sequence[Path]) -> dict[Path, str]:
+    """A distinct name for each directory, its own where that is enough."""
+    names = [top.name for top in tops]
+    return {
+        top: top.name if names.count(top.name) == 1 else f"{top.name}-{i + 1}"
+        for i, top in enumerate(tops)
+    }
+
+
+def rules(study: str, without: Sequence[str] = ()) -> str:
+    """What a study file fixes besides its name and seed, as comparable text.
+
+    Args:
+        study: the file's text.
+        without: further keys to leave out, such as "query.strategy".
+    """
+    document = tomllib.loads(study)
+    for key in ("name", "seed", *without):
+        *tables, last = key.split(".")
+        inner = document
+        for table in tables:
+            inner = inner.get(table, {})
+        inner.pop(last, None)
+    return json.dumps(document, sort_keys=True)
