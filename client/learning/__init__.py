@@ -1,0 +1,1 @@
+"""Learning at a site: networks, local training, augmentation, scoring of a pool."""

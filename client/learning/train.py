@@ -1,0 +1,227 @@
+"""Local training at one site between two averages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client.learning.augment import active, apply, draw
+from client.learning.images import normalised
+from client.learning.losses import case_shares, class_weights, cross_entropy
+from client.learning.networks import last_linear
+from client.learning.randomness import seeded_dropout, torch_generator
+from client.learning.resident import Resident
+from protocol.sections import Task, Training
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training did; the weights are in the resident model.
+
+    Attributes:
+        loss: mean training loss over the last local epoch, without the proximal term; 0 without
+            cases.
+        steps: optimizer steps taken.
+    """
+
+    loss: float
+    steps: int
+
+
+def train(
+    resident: Resident,
+    images: NDArray[np.uint8],
+    targets: NDArray[Any],
+    training: Training,
+    *,
+    task: Task,
+    round_: int,
+    mu: float,
+    rng: np.random.Generator,
+) -> Trained:
+    """Train the resident model on a site's labels, from the weights it holds.
+
+    The same weights, cases and generator give the same bits, whatever was computed before.
+
+    Args:
+        resident: its weights are where the training starts and where it ends.
+        images: (n, channels, height, width), as the task says; n = 0 leaves the model alone.
+        targets: (n, classes) probabilities, one-hot or soft.
+        training: how.
+        task: whether classes are independent of each other, and the shape of an image.
+        round_: within the cycle, from 0; sets the learning rate.
+        mu: of FedProx (Li et al., MLSys 2020, equation 2); 0 is none.
+        rng: of order, augmentation and dropout.
+
+    Raises:
+        ValueError: shapes that do not fit, targets outside [0, 1], a round outside the cycle, or
+            weights that are not finite after training.
+    """
+    wanted = _checked(resident, images, targets, task)
+    rate = learning_rate(training, round_)
+    if len(images) == 0:
+        return Trained(0.0, 0)
+    steps = count_steps(training, len(images))
+    order = batches(wanted, training, steps, multi_label=task.multi_label, rng=rng)
+    step = _Step(resident, training, task, rate, mu, rng, wanted)
+    data = normalised(images, resident.device)
+    labels = torch.from_numpy(wanted).float().to(resident.device)
+    losses, sizes = [], []
+    resident.module.train()
+    with seeded_dropout(resident.module, step.masks):
+        for rows in order:
+            losses.append(step.take(data[rows], labels[rows]))
+            sizes.append(len(rows))
+    last = slice(-min(steps, -(-len(images) // training.batch_size)), None)
+    _refuse_divergence(resident, steps)
+    means = torch.stack(losses[last]).double().cpu().numpy()
+    return Trained(float(np.average(means, weights=sizes[last])), steps)
+
+
+def learning_rate(training: Training, round_: int) -> float:
+    """The learning rate of one round: half a cosine over the cycle's rounds, or the same in all.
+
+    Cosine: rate * (1 + cos(pi * round / rounds)) / 2, so the first round has the full rate.
+
+    Raises:
+        ValueError: a round outside the cycle.
+    """
+    if not 0 <= round_ < training.rounds_per_cycle:
+        raise ValueError(
+            f"round {round_} of a cycle of {training.rounds_per_cycle}: accepted is 0 to "
+            f"{training.rounds_per_cycle - 1}"
+        )
+    if training.schedule == "constant":
+        return training.learning_rate
+    phase = math.pi * round_ / training.rounds_per_cycle
+    return training.learning_rate * (1 + math.cos(phase)) / 2
+
+
+def count_steps(training: Training, n: int) -> int:
+    """Optimizer steps of one round on n cases: the local epochs' batches, within the limits."""
+    wanted = training.local_epochs * -(-n // training.batch_size)
+    return min(max(wanted, training.min_steps), training.max_steps)
+
+
+def batches(
+    targets: NDArray[np.float64],
+    training: Training,
+    steps: int,
+    *,
+    multi_label: bool,
+    rng: np.random.Generator,
+) -> Iterator[torch.Tensor]:
+    """The rows of each step's batch: epochs of permutations, the last batch of each shorter.
+
+    With balancing by sampling an epoch is as many draws with replacement, rare classes more often.
+    """
+    n, size = len(targets), training.batch_size
+    sampling = training.balancing == "sampling"
+    shares = case_shares(targets, multi_label=multi_label) if sampling else None
+    per_epoch = -(-n // size)
+    for first in range(0, steps, per_epoch):
+        drawn = rng.permutation(n) if shares is None else rng.choice(n, n, p=shares)
+        order = torch.from_numpy(drawn)
+        for batch in range(min(per_epoch, steps - first)):
+            yield order[batch * size : (batch + 1) * size]
+
+
+class _Step:
+    """One optimizer step, with everything that stays the same over a round."""
+
+    def __init__(
+        self,
+        resident: Resident,
+        training: Training,
+        task: Task,
+        rate: float,
+        mu: float,
+        rng: np.random.Generator,
+        targets: NDArray[np.float64],
+    ) -> None:
+        self.masks = torch_generator(rng, resident.device)
+        self._draws = torch_generator(rng)
+        self._augmentation = training.augmentation if active(training.augmentation) else None
+        self._module = resident.module
+        self._flat = resident.flat
+        self._gradient = resident.bind_gradients()
+        self._start = resident.flat.clone() if mu else None
+        self._mu = mu
+        self._optimizer = optimizer(resident, training, rate)
+        self._multi_label = task.multi_label
+        self._gamma = training.focal_gamma if training.loss == "focal" else 0.0
+        self._weights: torch.Tensor | None = None
+        if training.balancing == "weights":
+            weights = class_weights(targets, multi_label=task.multi_label)
+            self._weights = torch.from_numpy(weights).float().to(resident.device)
+
+    def take(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Step once on a batch; its loss, still on the device, before the step."""
+        if self._augmentation is not None:
+            images = apply(images, draw(self._augmentation, len(images), self._draws))
+        self._gradient.zero_()
+        loss = cross_entropy(
+            self._module(images),
+            targets,
+            multi_label=self._multi_label,
+            gamma=self._gamma,
+            weights=self._weights,
+        )
+        torch.autograd.backward(loss)
+        if self._start is not None:
+            add_proximal(self._gradient, self._flat, self._start, self._mu)
+        self._optimizer.step()
+        return loss.detach()
+
+
+def add_proximal(
+    gradient: torch.Tensor, weights: torch.Tensor, start: torch.Tensor, mu: float
+) -> None:
+    """Add mu (weights - start), the gradient of mu/2 |weights - start|^2, in place."""
+    gradient.add_(weights, alpha=mu).sub_(start, alpha=mu)
+
+
+def optimizer(resident: Resident, training: Training, rate: float) -> torch.optim.Optimizer:
+    """A fresh optimizer of the flat vector; adam decays weights decoupled (AdamW, ICLR 2019)."""
+    decay = training.weight_decay
+    if training.optimizer == "adam":
+        return torch.optim.AdamW([resident.flat], lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(
+        [resident.flat], lr=rate, momentum=training.momentum, weight_decay=decay, fused=True
+    )
+
+
+def _checked(
+    resident: Resident, images: NDArray[np.uint8], targets: NDArray[Any], task: Task
+) -> NDArray[np.float64]:
+    """The targets as float64, once they and the images are what the task says."""
+    classes = last_linear(resident.module).out_features
+    if images.shape[1:] != task.image:
+        raise ValueError(
+            f"images of shape {images.shape}: accepted is (n, {', '.join(map(str, task.image))})"
+        )
+    if targets.shape != (len(images), classes):
+        raise ValueError(
+            f"targets of shape {targets.shape} for {len(images)} images: accepted is "
+            f"({len(images)}, {classes})"
+        )
+    wanted = targets.astype(np.float64)
+    odd = wanted.size - np.count_nonzero((wanted >= 0) & (wanted <= 1))
+    if odd:
+        raise ValueError(f"{odd} targets are outside [0, 1]: accepted are probabilities")
+    return wanted
+
+
+def _refuse_divergence(resident: Resident, steps: int) -> None:
+    odd = resident.flat.numel() - int(torch.isfinite(resident.flat).sum())
+    if odd:
+        raise ValueError(
+            f"{odd} weights are not finite after {steps} steps: accepted are finite weights, "
+            "try a lower training.learning_rate"
+        )
