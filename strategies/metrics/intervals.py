@@ -2,7 +2,7 @@
 
 In 300 simulated studies (4 sites of 60 patients with several images, 15 % positive) 95 % intervals
 of the pooled AUROC from draws of N(sums, covariance) clipped at 0 held the truth in 87 %, those of
-the delta method below in 98 %: clipping adds counts to almost empty bins.
+the delta method below in 97 %: clipping adds counts to almost empty bins.
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ def worst(values: Sequence[Value], higher_is_better: bool) -> Interval:
     """The worst site's value, and an interval for the value of the site that truly is worst.
 
     The smallest of noisy estimates is low by selection, and normal draws around the estimates
-    select once more, so that their percentiles miss on one side. Instead, from the sites' own
-    intervals: the truly smallest value is above every site's lower bound minimised over the sites,
-    and, when all upper bounds hold together, not above the smallest of them. The upper bounds are
+    select once more: in the studies above their percentiles held the truth in 77 %, these bounds in
+    99 %. The truly smallest value is above the smallest of the sites' lower bounds wherever its own
+    site's is, and below the smallest upper bound where all upper bounds hold together. Those are
     therefore widened after Sidak (JASA 1967) to (0.975) ** (1 / sites); at least 95 % are held
     whichever site is the worst. Mirrored where small values are good.
     """
