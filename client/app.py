@@ -23,7 +23,7 @@ _OURS = ("protocol", "strategies", "client")
 def build(open_site: OpenSite) -> ClientApp:
     """A ClientApp for the sites that `open_site` finds; it is asked anew for every message."""
     app = ClientApp()
-    for name in ("hello", "report", "select"):
+    for name in ("hello", "report", "select", "progress"):
         app.query(name)(_handler(name, open_site))
     app.train()(_handler("train", open_site))
     app.evaluate()(_handler("evaluate", open_site))

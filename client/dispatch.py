@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from client.queue import progress
 from client.site import Site
 from client.steps.evaluate import evaluate
 from client.steps.outcome import Outcome
@@ -38,6 +39,8 @@ def answer(site: Site, request: StepRequest) -> Reply:
         store.steps.raise_epoch(key.study, request.epoch)
     if key.step == "hello":
         return Hello(site.name, site.number, VERSION, versions())
+    if key.step == "progress":
+        return progress(store, study, key.cycle, site.name)
     if key.step not in STEPS:
         raise StepRefused(Code.BAD_REQUEST, f"no step is called {key.step!r}")
     payload = _payload(request)

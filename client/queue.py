@@ -14,16 +14,26 @@ def next_case(store: SiteStore, study: Study, cycle: int, reader: str) -> Openin
     A case wants `readers_per_case` answers; one that a reader left unsure or unreadable goes to
     one reader more. None when there is nothing to read, or the grant is spent.
     """
-    if spent(store, study, cycle) >= store.readings.granted(study.identity, cycle):
-        return None
-    wanted = study.reading.readers_per_case
     answers = store.readings.answers(study.identity, cycle)
-    for opening in store.readings.opened(study.identity, cycle):
-        given = answers.get(opening.case, {})
-        settled = sum(answer == "answered" for answer in given.values()) >= wanted
-        if not settled and len(given) <= wanted and reader not in given:
+    for opening in waiting(store, study, cycle):
+        if reader not in answers.get(opening.case, {}):
             return opening
     return None
+
+
+def waiting(store: SiteStore, study: Study, cycle: int) -> list[Opening]:
+    """The open cases that still want an answer, in reading order; none once the grant is spent."""
+    if spent(store, study, cycle) >= store.readings.granted(study.identity, cycle):
+        return []
+    wanted = study.reading.readers_per_case
+    answers = store.readings.answers(study.identity, cycle)
+
+    def wants(opening: Opening) -> bool:
+        given = answers.get(opening.case, {})
+        answered = sum(answer == "answered" for answer in given.values())
+        return answered < wanted and len(given) <= wanted
+
+    return [o for o in store.readings.opened(study.identity, cycle) if wants(o)]
 
 
 def submit(store: SiteStore, study: Study, cycle: int, opening: Opening, reading: Reading) -> None:
@@ -52,7 +62,7 @@ def expected_seconds(store: SiteStore, study: Study) -> float:
 
 
 def progress(store: SiteStore, study: Study, cycle: int, site: str) -> SiteProgress:
-    """How the site's grant of a cycle stands when its readers have stopped."""
+    """How the site's grant of a cycle stands; what it has not spent counts as returned."""
     cost = spent(store, study, cycle)
     count, seconds = store.readings.spent(study.identity, cycle)
     return SiteProgress(
@@ -61,6 +71,7 @@ def progress(store: SiteStore, study: Study, cycle: int, site: str) -> SiteProgr
         returned=store.readings.granted(study.identity, cycle) - cost,
         readings=count,
         minutes=round(seconds / 60, 1),
+        waiting=len(waiting(store, study, cycle)),
     )
 
 

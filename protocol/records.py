@@ -67,7 +67,7 @@ class StepKey:
     Attributes:
         study: the study's identity (hash of the study and of its first weights).
         cycle: from 0.
-        step: "hello", "report", "select", "train" or "evaluate".
+        step: "hello", "report", "select", "progress", "train" or "evaluate".
         round: from 0 within the cycle; 0 for steps that have no rounds.
         sequence: from 0; a top-up grant takes the next one.
     """
@@ -141,6 +141,7 @@ class SiteProgress:
             minutes, since a reading that has begun is finished.
         readings: answers given, of every purpose.
         minutes: active minutes of those readings.
+        waiting: open cases that still want an answer the grant can pay; 0 when the site is done.
     """
 
     site: str
@@ -148,6 +149,7 @@ class SiteProgress:
     returned: int
     readings: int
     minutes: float
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

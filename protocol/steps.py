@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from protocol.records import Arrays, Grant, SiteEvaluation, SiteReport, SiteUpdate, StepKey
+from protocol.records import (
+    Arrays,
+    Grant,
+    SiteEvaluation,
+    SiteProgress,
+    SiteReport,
+    SiteUpdate,
+    StepKey,
+)
 
 VERSION = 1
 """Of these messages; both sides say theirs in the first one."""
@@ -19,6 +27,7 @@ MESSAGE_TYPES: Mapping[str, str] = {
     "hello": "query.hello",
     "report": "query.report",
     "select": "query.select",
+    "progress": "query.progress",
     "train": "train",
     "evaluate": "evaluate",
 }
@@ -78,12 +87,15 @@ class Refusal:
     code: Code
 
 
-Reply: TypeAlias = Hello | SiteReport | Selected | SiteUpdate | SiteEvaluation | Refusal
+Reply: TypeAlias = (
+    Hello | SiteReport | Selected | SiteProgress | SiteUpdate | SiteEvaluation | Refusal
+)
 
 REPLIES: Mapping[str, type[Reply]] = {
     "hello": Hello,
     "report": SiteReport,
     "select": Selected,
+    "progress": SiteProgress,
     "train": SiteUpdate,
     "evaluate": SiteEvaluation,
 }

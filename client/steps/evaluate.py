@@ -65,7 +65,7 @@ def _audit_labels(site: Site, study: Study) -> tuple[Indices, NDArray[np.uint8],
         if answer is not None:
             hard[key] = answer
     ids = site.store.cases.ids(sorted(hard))
-    order = site.store.cases.keys(ids)
+    order = site.store.cases.keys_of(ids)
     targets = np.array([hard[key] for key in order], dtype=np.uint8)
     return ids, targets, len({r.case for r in readings}) - len(hard)
 

@@ -64,5 +64,5 @@ def _decisions(identity: str, box: _Box, allow_import: bool) -> Decisions:
 
 @lru_cache(maxsize=1)
 def _resident(identity: str, box: _Box) -> Resident:
-    network: Resident = Resident.of(box.study)
-    return network
+    task = box.study.task
+    return Resident(box.study.network, task.image, len(task.classes))

@@ -86,9 +86,12 @@ def uncertainty(probs: NDArray[np.float64], *, multi_label: bool) -> NDArray[np.
     if multi_label:
         q = np.maximum(1.0 - probs, 1e-12)
         nats = -(p * np.log(p) + q * np.log(q)).mean(axis=1)
-        return np.minimum(nats / np.log(2.0), 1.0)
-    nats = -(p * np.log(p)).sum(axis=1)
-    return np.minimum(nats / np.log(probs.shape[1]), 1.0)
+        most = np.log(2.0)
+    else:
+        nats = -(p * np.log(p)).sum(axis=1)
+        most = np.log(probs.shape[1])
+    shares: NDArray[np.float64] = np.minimum(nats / most, 1.0)
+    return shares
 
 
 def _capacity(site: Site, study: Study, cases: int) -> int:

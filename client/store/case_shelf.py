@@ -101,7 +101,7 @@ class CaseShelf:
         found = dict(self.connection.execute("SELECT id, patient FROM cases").fetchall())
         return np.array([found[int(i)] for i in ids], dtype=np.int64)
 
-    def keys(self, ids: Indices) -> list[str]:
+    def keys_of(self, ids: Indices | Sequence[int]) -> list[str]:
         """The case key of each case, in the order given."""
         found = dict(self.connection.execute("SELECT id, key FROM cases").fetchall())
         return [found[int(i)] for i in ids]

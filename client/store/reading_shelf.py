@@ -32,6 +32,23 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """What a site's readers have done so far.
+
+    Attributes:
+        readings: answers of every purpose.
+        audit: of those, to audit cases.
+        seconds: active seconds.
+        latest: when the last answer was given, ISO 8601; "" before the first.
+    """
+
+    readings: int
+    audit: int
+    seconds: float
+    latest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingShelf:
     """Reads and writes openings, readings and labels of studies."""
 
@@ -120,6 +137,24 @@ class ReadingShelf:
             {"study": study, "cycle": cycle},
         ).fetchone()
         return int(row[0]), float(row[1])
+
+    def seconds_of(self, study: str, cycle: int, reader: str) -> float:
+        """Active seconds of one reader in a cycle. Never leaves the site."""
+        row = self.connection.execute(
+            "SELECT coalesce(sum(seconds), 0.0) FROM readings "
+            "WHERE study = ? AND cycle = ? AND reader = ?",
+            (study, cycle, reader),
+        ).fetchone()
+        return float(row[0])
+
+    def so_far(self, study: str, cycle: int) -> Total:
+        """All answers given up to and including a cycle."""
+        row = self.connection.execute(
+            "SELECT count(*), coalesce(sum(purpose = 'audit'), 0), coalesce(sum(seconds), 0.0), "
+            "coalesce(max(at), '') FROM readings WHERE study = ? AND cycle <= ?",
+            (study, cycle),
+        ).fetchone()
+        return Total(*row)
 
     def training(self, study: str) -> list[Reading]:
         """Every answer to a case that may be trained on, in order."""

@@ -43,14 +43,15 @@ def without_ranks(vector: Float, where: Layout, task: Task) -> dict[str, Float]:
     right = np.diagonal(table, axis1=-2, axis2=-1)  # (..., C), multi-label (..., C, 2)
     recall = ratio(right, table.sum(axis=-1))
     inner = tuple(range(vector.ndim - 1, recall.ndim))
-    spent = table * np.asarray(task.costs)
+    whole = tuple(range(vector.ndim - 1, table.ndim))
+    spent = (table * np.asarray(task.costs)).sum(axis=whole)
     bins = sums.calibration(vector, where)
     return {
         "balanced_accuracy": recall.mean(axis=inner),
         "brier": ratio(total[..., 1], cases),
         "log_loss": ratio(total[..., 2], cases),
         "ece": ratio(np.abs(bins[..., 1] - bins[..., 2]).sum(axis=-1), bins[..., 0].sum(axis=-1)),
-        "expected_cost": ratio(spent.reshape(*cases.shape, -1).sum(axis=-1), cases),
+        "expected_cost": ratio(spent, cases),
     }
 
 

@@ -1,0 +1,119 @@
+"""The Flower ServerApp: open the ledger, gather the sites, follow the course of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from protocol.codec import digest
+from protocol.records import Arrays, GlobalState
+from protocol.study import Study
+from server.course import Milestone, course
+from server.cycle import Coordination
+from server.events import Notify, silent
+from server.federation import Federation
+from server.ledger import Ledger
+from server.models import ModelShelf
+from server.rooms import PolledRooms, ReadingRooms
+from strategies.chosen import decisions
+
+
+def _nothing(milestone: Milestone) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one start of the ServerApp is to do.
+
+    Attributes:
+        study: to run, or to go on with.
+        weights: its frozen first arrays.
+        home: folder of the ledger and the models.
+        sites: how many sites take part.
+        rooms: where a cycle waits for people.
+        notify: told of every event.
+        reached: told of every milestone, also of those reached before a restart.
+        patience: seconds to wait for the sites, and for the answers to a step.
+        keep_rounds: keep the model file of every round.
+        rehearsal: a simulation: strategies outside the project are allowed, and commits are not
+            synced to disk one by one.
+    """
+
+    study: Study
+    weights: Arrays
+    home: Path
+    sites: int
+    rooms: ReadingRooms = field(default_factory=PolledRooms)
+    notify: Notify = silent
+    reached: Callable[[Milestone], None] = _nothing
+    patience: float = 3600.0
+    keep_rounds: bool = False
+    rehearsal: bool = False
+
+
+def build(assigned: Callable[[Context], Assignment]) -> ServerApp:
+    """A ServerApp that does what `assigned` says."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        carry_out(assigned(context), grid)
+
+    return app
+
+
+def carry_out(assignment: Assignment, grid: Grid) -> None:
+    """Run the study to its end; the same call on the same home goes on with a run that died.
+
+    Raises:
+        StudyError: a name in the study means nothing here.
+        SitesMissing, QuorumLost: the sites did not come, or did not answer.
+        NotThisStudy: the home holds another run.
+    """
+    study = assignment.study
+    study.check_sites(assignment.sites)
+    chosen = decisions(study, assignment.rehearsal)
+    assignment.home.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger.open(
+        assignment.home / "ledger.db",
+        study,
+        digest(assignment.weights),
+        durable=not assignment.rehearsal,
+    )
+    try:
+        federation = Federation(
+            grid,
+            study.identity,
+            ledger.next_epoch(),
+            study.aggregation.quorum,
+            assignment.patience,
+        )
+        ledger.settle_sites(federation.gather(assignment.sites))
+        coordination = Coordination(
+            study,
+            chosen,
+            federation,
+            ledger,
+            ModelShelf(assignment.home / "models", assignment.keep_rounds),
+            assignment.rooms,
+            assignment.notify,
+        )
+        for milestone in course(coordination, GlobalState(assignment.weights)):
+            assignment.reached(milestone)
+    finally:
+        ledger.close()
+
+
+def assignment_at_home(context: Context) -> Assignment:
+    """The assignment in the folder that the run's configuration names."""
+    from server.home import open_home
+
+    return open_home(Path(str(context.run_config["home"])))
+
+
+app = build(assignment_at_home)

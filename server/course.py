@@ -1,0 +1,82 @@
+"""The course of a study: cycle after cycle until the label budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from protocol.records import CycleRecord, GlobalState, SiteEvaluation
+from server.cycle import (
+    Coordination,
+    evaluated,
+    grants,
+    losses,
+    opened,
+    progress,
+    reports,
+    trained,
+)
+from server.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """A measured point of a study: the first weights, or the end of a cycle.
+
+    Attributes:
+        record: of the cycle; None for the first weights.
+        evaluations: by site, in site order.
+        losses: mean training loss of each round.
+    """
+
+    record: CycleRecord | None
+    evaluations: dict[str, SiteEvaluation]
+    losses: tuple[float, ...] = ()
+
+
+def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
+    """Run the study, or go on with it, and yield each milestone once it is committed.
+
+    It ends when the budget is spent, when no site can use more, or when a cycle passed without a
+    single reading. Stopping advice is recorded and ends nothing.
+    """
+    yield Milestone(None, dict(evaluated(c, 0, 0, first)))
+    past: list[CycleRecord] = []
+    state = first
+    while (milestone := _cycle(c, past, state, first)) is not None:
+        record, state, measured = milestone
+        past.append(record)
+        rounds = tuple(losses(c.ledger, c.study, record.cycle))
+        yield Milestone(record, measured, rounds)
+        if not any(p.readings for p in record.progress.values()):
+            break
+    c.notify(Event("end", len(past), spent=_spent(past)))
+
+
+def _cycle(
+    c: Coordination, past: list[CycleRecord], state: GlobalState, first: GlobalState
+) -> tuple[CycleRecord, GlobalState, dict[str, SiteEvaluation]] | None:
+    cycle, spent = len(past), _spent(past)
+    if c.study.cycle_budget(cycle, spent) == 0:
+        return None
+    c.notify(Event("begin", cycle, spent=spent))
+    told = reports(c, cycle, state)
+    if not any(report.capacity for report in told.values()):
+        return None
+    shared = grants(c, cycle, told, past)
+    opened(c, cycle, shared)
+    read = progress(c, cycle, shared)
+    draft = CycleRecord(cycle, told, shared, read)
+    advice = c.decisions.stopping.advise([*past, draft])
+    record = CycleRecord(cycle, told, shared, read, advice)
+    c.notify(Event("read", cycle, spent=_spent([*past, record])))
+    warm = c.study.training.start == "warm"
+    start = GlobalState(state.arrays, state.memory) if warm else first
+    state = trained(c, cycle, start)
+    measured = evaluated(c, cycle, c.study.training.rounds_per_cycle, state)
+    c.models.prune(cycle, c.study.training.rounds_per_cycle)
+    return record, state, dict(measured)
+
+
+def _spent(past: list[CycleRecord]) -> int:
+    return sum(p.spent for record in past for p in record.progress.values())

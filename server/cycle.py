@@ -1,0 +1,163 @@
+"""One cycle: report, allocate, select, read, train, evaluate; each committed before the next.
+
+Every function here first looks into the ledger: what is committed is taken from it and not asked
+again, so a run that died continues with the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from protocol.records import (
+    Arrays,
+    CycleRecord,
+    GlobalState,
+    Grant,
+    SiteEvaluation,
+    SiteProgress,
+    SiteReport,
+    SiteUpdate,
+)
+from protocol.seeds import Purpose, generator
+from protocol.steps import Reply, Selected
+from protocol.study import Study
+from server.events import Event, Notify
+from server.federation import Federation
+from server.ledger import Ledger, Stage
+from server.models import ModelShelf
+from server.rooms import ReadingRooms
+from strategies.chosen import Decisions
+
+R = TypeVar("R", SiteReport, Selected, SiteEvaluation)
+
+
+@dataclass(frozen=True, slots=True)
+class Coordination:
+    """Everything that the steps of a cycle need.
+
+    Attributes:
+        study: what is run.
+        decisions: its strategies.
+        federation: the sites, gathered.
+        ledger: what is committed.
+        models: the model files.
+        rooms: where the cycle waits for people.
+        notify: who watches.
+    """
+
+    study: Study
+    decisions: Decisions
+    federation: Federation
+    ledger: Ledger
+    models: ModelShelf
+    rooms: ReadingRooms
+    notify: Notify
+
+
+def reports(c: Coordination, cycle: int, state: GlobalState) -> Mapping[str, SiteReport]:
+    """What every site tells of its pool under the model of the cycle before."""
+    return _asked(c, Stage(cycle, "report"), SiteReport, state.arrays)
+
+
+def grants(
+    c: Coordination, cycle: int, told: Mapping[str, SiteReport], past: Sequence[CycleRecord]
+) -> Mapping[str, Grant]:
+    """The cycle's budget shared between the sites that reported."""
+    stage = Stage(cycle, "allocate")
+    committed = c.ledger.records(stage, Grant)
+    if committed is not None:
+        return committed
+    spent = sum(p.spent for record in past for p in record.progress.values())
+    budget = c.study.cycle_budget(cycle, spent)
+    rng = generator(c.study.seed, -1, cycle, 0, Purpose.ALLOCATE)
+    shared = c.decisions.policy.allocate(list(told.values()), past, budget, rng)
+    c.ledger.commit(stage, shared)
+    return shared
+
+
+def opened(c: Coordination, cycle: int, shared: Mapping[str, Grant]) -> Mapping[str, Selected]:
+    """How many cases every site opened for its grant."""
+    stage = Stage(cycle, "select")
+    committed = c.ledger.records(stage, Selected)
+    if committed is not None:
+        return committed
+    replies = c.federation.ask_each(stage, shared)
+    return _committed(c, stage, Selected, replies)
+
+
+def progress(
+    c: Coordination, cycle: int, shared: Mapping[str, Grant]
+) -> Mapping[str, SiteProgress]:
+    """What became of the grants when people were done."""
+    stage = Stage(cycle, "read")
+    committed = c.ledger.records(stage, SiteProgress)
+    if committed is not None:
+        return committed
+    read = c.rooms.read(c.federation, cycle, shared)
+    c.ledger.commit(stage, read)
+    return read
+
+
+def trained(c: Coordination, cycle: int, start: GlobalState) -> GlobalState:
+    """The global model after the cycle's rounds."""
+    rounds = c.study.training.rounds_per_cycle
+    state, done = start, 0
+    for round_ in range(rounds, 0, -1):
+        file = c.ledger.file(Stage(cycle, "train", round_ - 1))
+        if file:
+            state, done = c.models.load(file), round_
+            break
+    for round_ in range(done, rounds):
+        stage = Stage(cycle, "train", round_)
+        told: dict[str, SiteUpdate] = {}
+        state = c.decisions.aggregator.step(state, _updates(c, stage, state, told))
+        c.ledger.commit(stage, told, c.models.save(cycle, state))
+        c.notify(Event("train", cycle, round_ + 1))
+    return state
+
+
+def evaluated(
+    c: Coordination, cycle: int, round_: int, state: GlobalState
+) -> Mapping[str, SiteEvaluation]:
+    """What every site measured of the model after that many rounds."""
+    return _asked(c, Stage(cycle, "evaluate", round_), SiteEvaluation, state.arrays)
+
+
+def losses(ledger: Ledger, study: Study, cycle: int) -> list[float]:
+    """Mean training loss of every committed round of a cycle, weighted by labels."""
+    found: list[float] = []
+    for round_ in range(study.training.rounds_per_cycle):
+        updates = ledger.records(Stage(cycle, "train", round_), SiteUpdate) or {}
+        total = sum(u.weight for u in updates.values())
+        found.append(sum(u.loss * u.weight for u in updates.values()) / total if total else 0.0)
+    return found
+
+
+def _updates(
+    c: Coordination, stage: Stage, state: GlobalState, told: dict[str, SiteUpdate]
+) -> Iterator[SiteUpdate]:
+    """The sites' updates in site order; of each only its numbers are kept in `told`."""
+    for reply in c.federation.ask_all(stage, state.arrays, c.ledger.sites()):
+        if isinstance(reply, SiteUpdate):
+            told[reply.site] = replace(reply, arrays={})
+            c.notify(Event("train", stage.cycle, stage.round, reply.site))
+            yield reply
+
+
+def _asked(c: Coordination, stage: Stage, kind: type[R], arrays: Arrays) -> Mapping[str, R]:
+    committed = c.ledger.records(stage, kind)
+    if committed is not None:
+        return committed
+    replies = c.federation.ask_all(stage, arrays, c.ledger.sites())
+    return _committed(c, stage, kind, replies)
+
+
+def _committed(
+    c: Coordination, stage: Stage, kind: type[R], replies: Iterator[Reply]
+) -> Mapping[str, R]:
+    heard = {reply.site: reply for reply in replies if isinstance(reply, kind)}
+    c.ledger.commit(stage, heard)
+    c.notify(Event(stage.step, stage.cycle, stage.round))
+    return heard

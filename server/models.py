@@ -1,0 +1,47 @@
+"""The global model after every round, as safetensors files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.codec import pack, unpack
+from protocol.records import GlobalState
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShelf:
+    """Model files in one folder.
+
+    Attributes:
+        folder: where; made on the first save.
+        keep_rounds: keep every round's file; else, of a finished cycle, only its last one.
+    """
+
+    folder: Path
+    keep_rounds: bool = False
+
+    def save(self, cycle: int, state: GlobalState) -> str:
+        """The name of the file that now holds this state, whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = self.name(cycle, state.round)
+        fresh = self.folder / f"{name}.new"
+        fresh.write_bytes(pack(state))
+        os.replace(fresh, self.folder / name)
+        return name
+
+    def load(self, name: str) -> GlobalState:
+        """The state that a file holds."""
+        return unpack(GlobalState, (self.folder / name).read_bytes())
+
+    def prune(self, cycle: int, last: int) -> None:
+        """Let go of a finished cycle's rounds before the last, unless every round is kept."""
+        if not self.keep_rounds:
+            for round_ in range(1, last):
+                (self.folder / self.name(cycle, round_)).unlink(missing_ok=True)
+
+    @staticmethod
+    def name(cycle: int, round_: int) -> str:
+        """The file name of a cycle's state after that many rounds."""
+        return f"cycle-{cycle:03d}-round-{round_:03d}.safetensors"

@@ -1,0 +1,125 @@
+"""`wardround`: simulate, compare, report, and study files.
+
+Everything heavy is imported inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from simulations import cli_study
+from simulations.terminal import Format, fail
+
+app = typer.Typer(
+    name="wardround",
+    help="Federated active learning across hospitals, rehearsed on one machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cli_study.app, name="study")
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override a key of the study file: budget.total=240.", metavar="A.B=C"
+    ),
+]
+Runs = Annotated[list[Path], typer.Argument(help="Folders that `simulate` wrote, or single runs.")]
+
+
+@app.command()
+def simulate(
+    study: Annotated[
+        str, typer.Argument(help="A study file, or the name of a committed one: demo, pneumonia.")
+    ] = "demo",
+    data: Annotated[
+        str, typer.Option(help="phantom, an .npz file, a .csv file or a folder with one.")
+    ] = "phantom",
+    sites: Annotated[int | None, typer.Option(help="How many hospitals.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="iid, dirichlet:ALPHA, quantity or site.")
+    ] = None,
+    arms: Annotated[
+        str,
+        typer.Option(help="Comma-separated: default, full, strategies; each with @policy."),
+    ] = "default,random,full",
+    seeds: Annotated[
+        str, typer.Option(help="How many (5), a range (100-119) or a list (3,7).")
+    ] = "1",
+    workers: Annotated[int, typer.Option(help="Processes; they change no result.", min=1)] = 1,
+    engine: Annotated[str, typer.Option(help="local, or ray.")] = "local",
+    scored_on: Annotated[
+        str, typer.Option(help="The locked split that curves are measured on: test or val.")
+    ] = "test",
+    keep_rounds: Annotated[bool, typer.Option(help="Keep the model of every round.")] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the results; the same call goes on in it.")
+    ] = Path("runs/demo"),
+    sets: Sets = None,
+    form: Format = "text",
+) -> None:
+    """Run a study on simulated hospitals, arms against each other, seed by seed."""
+    from simulations.command import run_simulation
+
+    overrides = list(sets or [])
+    overrides += [f"simulation.sites={sites}"] if sites is not None else []
+    overrides += [f'simulation.split="{split}"'] if split is not None else []
+    options = {
+        "workers": workers,
+        "engine": engine,
+        "scored_on": scored_on,
+        "keep_rounds": keep_rounds,
+    }
+    run_simulation(study, overrides, data, arms, seeds, out, options, form)
+
+
+@app.command()
+def compare(
+    runs: Runs,
+    metric: Annotated[str, typer.Option(help="auroc, auprc, log_loss, ...")] = "auroc",
+    scope: Annotated[str, typer.Option(help="pooled, macro or worst.")] = "",
+    form: Format = "text",
+) -> None:
+    """Compare the arms of finished runs: curves, labels saved, paired tests."""
+    from simulations.command import print_comparison
+
+    print_comparison(runs, metric, scope, form)
+
+
+@app.command()
+def report(
+    runs: Runs,
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; report.html in the first folder.")
+    ] = None,
+) -> None:
+    """Write one HTML file that opens without a network."""
+    from simulations.command import print_report
+
+    print_report(runs, out)
+
+
+def main() -> None:
+    """The command's entry: one sentence for bad input, no traceback for a person.
+
+    Exit codes: 0 done, 1 failed, 2 bad input, 3 refused.
+    """
+    try:
+        app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(fail("stopped; the same command goes on from here", 1))
+    except KeyboardInterrupt:
+        sys.exit(fail("stopped; the same command goes on from here", 1))
+    except ValueError as error:  # every refusal of ours is one, worded for people
+        sys.exit(fail(str(error), 2))
+    except RuntimeError as error:
+        sys.exit(fail(str(error), 1))

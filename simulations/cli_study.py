@@ -1,0 +1,76 @@
+"""`wardround study`: new, check, freeze."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulations.terminal import Format, check_format, print_json
+
+app = typer.Typer(help="Study files.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="A study file.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key: budget.total=240.", metavar="A.B=C"),
+]
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="Where to write it; must not exist.")],
+    name: Annotated[str, typer.Option(help="The study's name.")] = "my-study",
+) -> None:
+    """Write a commented study file with every key."""
+    from simulations.template import template
+
+    text = template(name)
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        raise ValueError(f"{file} exists already; accepted is a new file") from None
+    except OSError as error:
+        raise ValueError(f"{file} cannot be written ({error.strerror})") from None
+    print(f"{file}: edit it, then run: wardround study check {file}")
+
+
+@app.command()
+def check(
+    file: File,
+    data: Annotated[
+        str | None, typer.Option(help="Its cases: phantom, .npz, .csv or a folder.")
+    ] = None,
+    sites: Annotated[int | None, typer.Option(help="How many hospitals.")] = None,
+    sets: Sets = None,
+    form: Format = "text",
+) -> None:
+    """Validate a study; with data, say how wide its intervals will be."""
+    from simulations.checking import check_study
+
+    check_format(form)
+    overrides = list(sets or [])
+    overrides += [f"simulation.sites={sites}"] if sites is not None else []
+    checked = check_study(file, overrides, data)
+    if form == "json":
+        print_json(checked.document())
+    else:
+        print(checked.text())
+
+
+@app.command()
+def freeze(
+    file: File,
+    out: Annotated[Path, typer.Option(help="Folder for study.toml and weights.safetensors.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Pretrained safetensors to start from instead of the seed.")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Make the study's first weights; study and weights together are its identity."""
+    from simulations.freezing import freeze_study
+
+    study, digest = freeze_study(file, list(sets or []), out, weights)
+    print(f"study   {study}\nweights {digest}\n{out / 'study.toml'}\n{out / 'weights.safetensors'}")

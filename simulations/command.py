@@ -1,0 +1,109 @@
+"""What `wardround simulate`, `compare` and `report` do, once they are called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from protocol.study import Study, StudyError, load
+from simulations.plan import PlanError, plan_of
+from simulations.results.compare import Choice, Comparison, compare
+from simulations.results.report import write_report
+from simulations.simulate import simulate
+from simulations.studies import committed
+from simulations.terminal import check_format, print_json
+from simulations.watching import watching
+
+_QUIET = ("FLWR_TELEMETRY_ENABLED", "RAY_USAGE_STATS_ENABLED")
+
+
+def run_simulation(
+    study: str,
+    overrides: Sequence[str],
+    data: str,
+    arms: str,
+    seeds: str,
+    out: Path,
+    options: Mapping[str, Any],
+    form: str,
+) -> None:
+    """Simulate, then print the comparison and write the report."""
+    check_format(form)
+    for name in _QUIET:
+        os.environ.setdefault(name, "0")
+    for key, accepted in (("engine", ("local", "ray")), ("scored_on", ("test", "val"))):
+        if options[key] not in accepted:
+            raise PlanError(f"{key} {options[key]!r}: accepted is {' or '.join(accepted)}")
+    loaded = load(study_path(study), overrides)
+    named = [arm.strip() for arm in arms.split(",") if arm.strip()]
+    plan = plan_of(loaded, data, named, seed_list(seeds, loaded), **options)
+    with watching(plan, quiet=form == "json") as watch:
+        simulate(plan, out, watch)
+    path = write_report([out], out / "report.html")
+    if form == "json":
+        print_json(compare([out]).document() | {"report": str(path)})
+        return
+    show(compare([out]))
+    print(f"\nThe report: {path}")
+
+
+def print_comparison(runs: Sequence[Path], metric: str, scope: str, form: str) -> None:
+    """Compare runs on the terminal, or as JSON."""
+    check_format(form)
+    compared = compare(runs, Choice(metric=metric, scope=scope or None))
+    if form == "json":
+        print_json(compared.document())
+    else:
+        show(compared)
+
+
+def print_report(runs: Sequence[Path], out: Path | None) -> None:
+    """Write the report and say where."""
+    print(write_report(runs, out or runs[0] / "report.html"))
+
+
+def show(compared: Comparison) -> None:
+    """The comparison as a table for people."""
+    from rich.console import Console
+
+    Console().print(compared)
+
+
+def study_path(name: str) -> Path:
+    """The study file of that path, or the committed one of that name.
+
+    Raises:
+        StudyError: neither is there.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        return path
+    known = committed()
+    if name not in known:
+        raise StudyError(
+            f"study {name!r}: accepted is a .toml file or one of {', '.join(sorted(known))}"
+        )
+    return known[name]
+
+
+def seed_list(text: str, study: Study) -> list[int]:
+    """Seeds from "5" (five of them, from the study's own), "100-119" or "3,7".
+
+    Raises:
+        PlanError: anything else.
+    """
+    try:
+        if "-" in text:
+            first, last = (int(part) for part in text.split("-"))
+            found = list(range(first, last + 1))
+        elif "," in text:
+            found = [int(part) for part in text.split(",")]
+        else:
+            found = list(range(study.seed, study.seed + int(text)))
+    except ValueError:
+        found = []
+    if not found or min(found) < 0:
+        raise PlanError(f"--seeds {text!r}: accepted is a count (5), a range (100-119) or a list")
+    return found

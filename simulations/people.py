@@ -1,0 +1,116 @@
+"""Simulated physicians at every site: they answer through the store that real ones use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from client.home import open_store
+from client.queue import next_case, progress, submit
+from client.store.reading_shelf import Opening
+from client.store.store import SiteStore
+from protocol.records import Grant, Reading, SiteProgress
+from protocol.seeds import Purpose, generator
+from protocol.study import Study
+from server.federation import Federation
+from simulations.hospitals import Hospitals
+from simulations.oracle import Oracle
+from simulations.readers import reader as reader_of
+from simulations.readers import working_time
+
+FIRST_DAY = date(2026, 1, 5)
+"""A Monday; simulated calendars begin here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRooms:
+    """Reading rooms whose readers answer at once, and by a clock of their own.
+
+    Attributes:
+        study: of the run.
+        hospitals: its sites.
+        oracle: holds the truths; a reader looks at one for every answer.
+        everything: the supervised bound: all truths at once, by a reader that never errs.
+    """
+
+    study: Study
+    hospitals: Hospitals
+    oracle: Oracle
+    everything: bool = False
+
+    def read(
+        self, federation: Federation, cycle: int, grants: Mapping[str, Grant]
+    ) -> Mapping[str, SiteProgress]:
+        """What every site's readers did with its grant; interrupted, they go on where they were."""
+        stores = {
+            name: open_store(home, durable=False)
+            for name, home in zip(self.hospitals.names, self.hospitals.homes, strict=True)
+            if name in grants
+        }
+        try:
+            start = max(working_days(s, self.study, cycle) for s in stores.values())
+            for number, name in enumerate(self.hospitals.names):
+                if name in stores and self.everything:
+                    self._reveal(name, stores[name], cycle)
+                elif name in stores:
+                    self._session(name, number, stores[name], cycle, start)
+            return {name: progress(s, self.study, cycle, name) for name, s in stores.items()}
+        finally:
+            for store in stores.values():
+                store.close()
+
+    def _session(self, name: str, number: int, store: SiteStore, cycle: int, start: date) -> None:
+        """All readers of a site take turns until none finds a case."""
+        readers = [f"reader-{i + 1}" for i in range(self.study.simulation.readers.per_site)]
+        active = {r: store.readings.seconds_of(self.study.identity, cycle, r) for r in readers}
+        while readers:
+            reader = min(readers, key=lambda r: (active[r], r))
+            opening = next_case(store, self.study, cycle, reader)
+            if opening is None:
+                readers.remove(reader)
+                continue
+            reading = self._answer(name, number, store, opening, reader, active[reader], start)
+            active[reader] += reading.seconds
+            submit(store, self.study, cycle, opening, reading)
+
+    def _answer(
+        self,
+        name: str,
+        number: int,
+        store: SiteStore,
+        opening: Opening,
+        reader: str,
+        active: float,
+        start: date,
+    ) -> Reading:
+        settings = self.study.simulation.readers
+        key = store.cases.keys_of([opening.case])[0]
+        truth = self.oracle.look(name, self.hospitals.case_of[name][key])
+        who = int(reader.rpartition("-")[2])
+        rng = generator(self.study.seed, number, opening.case, who, Purpose.READER)
+        given = reader_of(settings, self.study.task).answer(truth, rng)
+        at = working_time(start, settings.hours_per_day, active + given.seconds)
+        return Reading(key, reader, at, given.seconds, given.answer, given.value)
+
+    def _reveal(self, name: str, store: SiteStore, cycle: int) -> None:
+        """Every open case answered by its truth, in one transaction."""
+        identity = self.study.identity
+        truths = self.oracle.reveal(name)
+        answered = store.readings.answers(identity, cycle)
+        open_cases = [o for o in store.readings.opened(identity, cycle) if o.case not in answered]
+        keys = store.cases.keys_of([o.case for o in open_cases])
+        with store.transaction():
+            for opening, key in zip(open_cases, keys, strict=True):
+                value = tuple(int(v) for v in truths[self.hospitals.case_of[name][key]])
+                at = working_time(FIRST_DAY, 1.0, 0.0)
+                reading = Reading(key, "bound", at, 0.0, "answered", value)
+                store.readings.add(identity, cycle, opening.case, opening.purpose, reading)
+
+
+def working_days(store: SiteStore, study: Study, cycle: int) -> date:
+    """The day after the site's last reading before this cycle; the first day if there is none."""
+    latest = store.readings.so_far(study.identity, cycle - 1).latest
+    if not latest:
+        return FIRST_DAY
+    return date.fromordinal(date.fromisoformat(latest[:10]).toordinal() + 1)

@@ -1,0 +1,165 @@
+"""What is simulated: one study file, one source of cases, arms and seeds; and where it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from client.cases.cases import Cases
+from client.cases.open import open_cases
+from protocol.study import Study, StudyError, document, parse
+from strategies.query import QUERY
+
+FULL = "full"
+"""The arm that labels the whole pool at once: the fully supervised bound."""
+
+
+class PlanError(ValueError):
+    """A simulation that cannot be done as asked, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One call of `wardround simulate`.
+
+    Attributes:
+        study: the study file as a document, overrides applied.
+        source: of the cases, as `client.cases.open` takes it.
+        arms: what is compared; see `study_of`.
+        seeds: each is a split, first weights and readers of its own, shared by all arms.
+        scored_on: the split that serves as locked test, "test" or "val"; the other is left out.
+        engine: "local" or "ray".
+        workers: processes; they change no bit of any result.
+        keep_rounds: keep the model file of every round.
+    """
+
+    study: dict[str, Any]
+    source: str
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    scored_on: Literal["test", "val"] = "test"
+    engine: Literal["local", "ray"] = "local"
+    workers: int = 1
+    keep_rounds: bool = False
+
+    def study_of(self, arm: str, seed: int) -> Study:
+        """The study that an arm runs with a seed.
+
+        An arm is "default" (the file's own strategy), the name of a query strategy, or "full";
+        "@policy" behind it names another budget policy: "entropy@uncertainty-mass".
+
+        Raises:
+            StudyError: the arm names nothing.
+        """
+        content = json.loads(json.dumps(self.study)) | {"seed": seed}
+        strategy, at, policy = arm.partition("@")
+        if strategy == FULL:
+            return parse(_everything(content))
+        if strategy != "default":
+            if strategy not in QUERY and ":" not in strategy:
+                known = ", ".join(["default", FULL, *sorted(QUERY)])
+                raise StudyError(f"arm {arm!r}: accepted is one of {known}, each with @policy")
+            query = content.setdefault("query", {})
+            kept = query.get("arguments", {}) if query.get("strategy") == strategy else {}
+            query.update(strategy=strategy, arguments=kept)
+            if query.get("cost_weighted") and not hasattr(QUERY.get(strategy), "scores"):
+                query["cost_weighted"] = False
+        if at:
+            content.setdefault("budget", {}).update(policy=policy, arguments={})
+        return parse(content)
+
+    def cases(self) -> Cases:
+        """The source's cases; the split they are scored on is called "test", the other is gone.
+
+        Raises:
+            CasesError: a source that is refused.
+            PlanError: cases without labels, which nobody could simulate readers for.
+        """
+        found = open_cases(self.source, parse(self.study).task, parse(self.study).seed)
+        if found.targets is None:
+            raise PlanError(f"{self.source}: no labels; a simulation needs one for every case")
+        if self.scored_on == "test":
+            return found.take([i for i, s in enumerate(found.splits) if s != "val"])
+        kept = found.take([i for i, s in enumerate(found.splits) if s != "test"])
+        splits = tuple("test" if s == "val" else s for s in kept.splits)
+        return Cases(
+            kept.keys, kept.patients, kept.clustered, splits, kept.sites, kept.targets, kept.images
+        )
+
+    def save(self, out: Path) -> None:
+        """Write the plan to its folder, or find the same one there.
+
+        Raises:
+            PlanError: the folder holds another simulation, or something else.
+        """
+        content = self._document()
+        path = out / "plan.json"
+        if path.exists():
+            known = json.loads(path.read_text(encoding="utf-8"))
+            for key in ("study", "source", "scored_on"):
+                if known.get(key) != content[key]:
+                    raise PlanError(
+                        f"{out} holds another simulation (its {key} differs); "
+                        "accepted is the same one, or an empty folder"
+                    )
+        elif out.exists() and any(p.name != ".lock" for p in out.iterdir()):
+            raise PlanError(f"{out} is not empty and no simulation; accepted is an empty folder")
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, content)
+
+    @classmethod
+    def load(cls, out: Path) -> Plan:
+        """The plan of a simulation's folder."""
+        content = json.loads((out / "plan.json").read_text(encoding="utf-8"))
+        content.pop("schema")
+        for key in ("arms", "seeds"):
+            content[key] = tuple(content[key])
+        return cls(**content)
+
+    def _document(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(json.dumps({"schema": 1, **asdict(self)}))
+        return content
+
+
+def plan_of(
+    study: Study, source: str, arms: Sequence[str], seeds: Sequence[int], **more: Any
+) -> Plan:
+    """A plan for these arms, each once, every one of them checked.
+
+    Raises:
+        StudyError: an arm names nothing.
+        PlanError: no arm or no seed.
+    """
+    if not arms or not seeds:
+        raise PlanError("a simulation of no arm or no seed: accepted is at least one of each")
+    plan = Plan(
+        document(study), source, tuple(dict.fromkeys(arms)), tuple(dict.fromkeys(seeds)), **more
+    )
+    for arm in plan.arms:
+        plan.study_of(arm, plan.seeds[0])
+    return plan
+
+
+def write_json(path: Path, content: object) -> None:
+    """Replace a JSON file whole."""
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file whole."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def _everything(content: dict[str, Any]) -> dict[str, Any]:
+    """The study whose first cycle grants every site all it can use."""
+    unlimited = 10**9
+    query = {"strategy": "random", "cold_start": "random"}
+    budget = {"total": unlimited, "first": unlimited, "per_cycle": unlimited, "exploration": 0.0}
+    reading = {"readers_per_case": 1, "consensus": "majority"}
+    return content | {"query": query, "budget": budget, "reading": reading}

@@ -1,0 +1,168 @@
+"""One run: one arm with one seed, begun or continued in its own folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from client.cases.cases import Cases
+from client.learning.networks import initial_arrays
+from protocol.codec import digest
+from protocol.study import Study, document
+from server.app import Assignment
+from server.course import Milestone
+from server.events import Event, Notify
+from simulations.hospitals import Hospitals, admit, rows_of, write_images
+from simulations.oracle import Oracle
+from simulations.people import SimulatedRooms
+from simulations.plan import FULL, Plan, write_json, write_text
+from simulations.record import Record
+
+Engine = Callable[[Hospitals, Assignment], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Which run of a plan.
+
+    Attributes:
+        out: the simulation's folder.
+        arm: see `Plan.study_of`.
+        seed: its split, first weights and readers.
+    """
+
+    out: Path
+    arm: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """The run's own folder."""
+        return self.out / self.arm.replace(":", "-") / f"seed-{self.seed}"
+
+    def finished(self) -> bool:
+        """Whether it has run to its end."""
+        path = self.folder / "run.json"
+        return path.exists() and bool(json.loads(path.read_text(encoding="utf-8"))["finished"])
+
+
+def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Notify) -> None:
+    """Run, or go on with, one arm and seed; a finished one is left as it is."""
+    if task.finished():
+        return
+    began = time.monotonic()
+    study = plan.study_of(task.arm, task.seed)
+    weights = initial_arrays(study)
+    rows = rows_of(study, cases)
+    task.folder.mkdir(parents=True, exist_ok=True)
+    full = task.arm.partition("@")[0] == FULL
+    oracle = Oracle(cases, rows, 0 if full else _allowance(study))
+    images = write_images(study, cases, rows, task.out)
+    hospitals = admit(study, digest(weights), cases, rows, oracle, task.folder / "sites", images)
+    oracle.restore(0 if full else _answered(study, hospitals))
+    account = _account(plan, task, study, digest(weights), cases)
+    write_text(task.folder / "study.toml", tomli_w.dumps(document(study)))
+    write_json(task.folder / "run.json", account)
+    record = Record(task.folder, study, hospitals)
+
+    def reached(milestone: Milestone) -> None:
+        cycle = -1 if milestone.record is None else milestone.record.cycle
+        notify(Event("measured", cycle, value=record.reached(milestone)))
+
+    assignment = Assignment(
+        study=study,
+        weights=weights,
+        home=task.folder,
+        sites=len(hospitals.names),
+        rooms=SimulatedRooms(study, hospitals, oracle, everything=full),
+        notify=notify,
+        reached=reached,
+        keep_rounds=plan.keep_rounds,
+        rehearsal=True,
+    )
+    engine(hospitals, assignment)
+    seconds = round(time.monotonic() - began, 1)
+    looks = dict(oracle.counts())
+    write_json(
+        task.folder / "run.json", account | {"finished": True, "seconds": seconds, "looks": looks}
+    )
+
+
+def _allowance(study: Study) -> int:
+    """How many truths the arm's readers may look at in all.
+
+    Where minutes are the unit a reading has no fixed price, and the store's own count rules.
+    """
+    return study.budget.total if study.budget.unit == "readings" else 10**9
+
+
+def _answered(study: Study, hospitals: Hospitals) -> int:
+    """Readings that the sites hold already, in a run that is continued."""
+    from client.home import open_store
+
+    count = 0
+    for home in hospitals.homes:
+        store = open_store(home, durable=False)
+        count += store.readings.spent(study.identity)[0]
+        store.close()
+    return count
+
+
+def _account(plan: Plan, task: Task, study: Study, weights: str, cases: Cases) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "arm": task.arm,
+        "seed": task.seed,
+        "study": study.identity,
+        "weights": weights,
+        "data": _digest(cases),
+        "versions": _versions(),
+        "git": _commit(),
+        "finished": False,
+        "seconds": 0.0,
+    }
+
+
+_DIGESTS: dict[int, str] = {}
+
+
+def _digest(cases: Cases) -> str:
+    """The cases' digest, computed once per process: it reads every pixel."""
+    if id(cases) not in _DIGESTS:
+        _DIGESTS[id(cases)] = cases.digest
+    return _DIGESTS[id(cases)]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("wardround", "flwr", "torch", "monai", "numpy", "scipy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _commit() -> str | None:
+    """The commit of the checkout this code runs from; None for an installed copy."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git the user has
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None

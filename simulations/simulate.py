@@ -1,0 +1,202 @@
+"""All runs of a plan: arms times seeds, side by side where there are workers for it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from client.cases.cases import Cases
+from server.app import Assignment
+from server.app import carry_out as serve
+from server.events import Event
+from simulations.hospitals import Hospitals, rows_of
+from simulations.plan import FULL, Plan, PlanError, write_json
+from simulations.processes import die_with_parent, single_thread
+from simulations.run import Task, carry_out
+
+Watch = Callable[[Task, Event], None]
+
+
+class RunFailed(RuntimeError):
+    """A run ended with an error; the others were finished."""
+
+
+def simulate(plan: Plan, out: Path, watch: Watch) -> None:
+    """Do every run of the plan that is not finished yet.
+
+    With at least as many runs as workers each worker takes whole runs; else the sites of one run
+    are spread over the workers. Neither changes a bit of any result.
+
+    Raises:
+        PlanError: the folder is another simulation's, or in use.
+        CasesError, SplitError, StudyError: what is asked does not fit the data.
+        RunFailed: a run died.
+    """
+    with _locked(out):
+        plan.save(out)
+        cases = plan.cases()
+        for seed in plan.seeds:
+            study = plan.study_of(plan.arms[0], seed)
+            study.check_sites(len(rows_of(study, cases)))
+        _describe(plan, cases, out)
+        tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
+        todo = [task for task in tasks if not task.finished()]
+        todo.sort(key=lambda task: not task.arm.startswith(FULL))  # the longest first
+        if plan.engine == "local" and plan.workers > 1 and len(todo) >= plan.workers:
+            _side_by_side(plan, cases, todo, watch)
+        else:
+            for task in todo:
+                _one(plan, cases, task, plan.workers, watch)
+
+
+def _one(plan: Plan, cases: Cases, task: Task, workers: int, watch: Watch) -> None:
+    def notify(event: Event) -> None:
+        watch(task, event)
+
+    if plan.engine == "ray":
+        from simulations.engines.ray import run_in_child
+
+        run_in_child(task, workers, notify)
+        return
+
+    def engine(hospitals: Hospitals, assignment: Assignment) -> None:
+        from simulations.engines.local import with_grid
+
+        with_grid(hospitals.homes, workers, lambda grid: serve(assignment, grid))
+
+    single_thread()
+    carry_out(plan, cases, task, engine, notify)
+
+
+@dataclass(slots=True)
+class _Runner:
+    """A child process with one run."""
+
+    task: Task
+    process: Any
+    events: Connection
+
+
+def _side_by_side(plan: Plan, cases: Cases, tasks: list[Task], watch: Watch) -> None:
+    """Whole runs in forked children, as many at a time as there are workers."""
+    fork = multiprocessing.get_context("fork")
+    single_thread()  # before the fork: a child must not inherit other threads' locks
+    waiting, running, failed = list(tasks), list[_Runner](), list[str]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < plan.workers:
+                ours, theirs = fork.Pipe(duplex=False)
+                task = waiting.pop(0)
+                process = fork.Process(target=_child, args=(plan, cases, task, theirs))
+                process.start()
+                theirs.close()
+                running.append(_Runner(task, process, ours))
+            for runner in _heard(running, watch):
+                runner.process.join()
+                running.remove(runner)
+                if runner.process.exitcode != 0:
+                    failed.append(f"arm {runner.task.arm}, seed {runner.task.seed}")
+    finally:
+        for runner in running:
+            runner.process.terminate()
+    if failed:
+        raise RunFailed(f"not finished: {'; '.join(failed)} (run.log in their folders says why)")
+
+
+def _heard(running: list[_Runner], watch: Watch) -> list[_Runner]:
+    """Pass on the events that are there; the runners that have ended."""
+    ended = []
+    by_connection = {runner.events: runner for runner in running}
+    for connection in wait(list(by_connection)):
+        assert isinstance(connection, Connection)  # noqa: S101 - nothing else is waited for
+        runner = by_connection[connection]
+        try:
+            watch(runner.task, connection.recv())
+        except EOFError:
+            ended.append(runner)
+    return ended
+
+
+def _child(plan: Plan, cases: Cases, task: Task, events: Connection) -> None:
+    die_with_parent()
+    try:
+        _one(plan, cases, task, 1, lambda _, event: events.send(event))
+    except Exception as error:
+        import traceback
+
+        task.folder.mkdir(parents=True, exist_ok=True)
+        (task.folder / "run.log").write_text(traceback.format_exc(), encoding="utf-8")
+        events.send(Event(f"failed: {error}", 0))
+        raise SystemExit(1) from None
+
+
+def _describe(plan: Plan, cases: Cases, out: Path) -> None:
+    """Write what the results are read with."""
+    study = plan.study_of("default", plan.seeds[0])
+    known = _known(out / "simulation.json")
+    write_json(
+        out / "simulation.json",
+        {
+            "schema": 1,
+            "study": study.name,
+            "arms": list(dict.fromkeys([*known.get("arms", []), *plan.arms])),
+            "seeds": sorted({*known.get("seeds", []), *plan.seeds}),
+            "data": {
+                "source": Path(plan.source).name,
+                "digest": cases.digest,
+                "cases": len(cases),
+                "clustered": cases.clustered,
+            },
+            "split": study.simulation.split,
+            "sites": list(rows_of(study, cases)),
+            "scored_on": plan.scored_on,
+            "unit": study.budget.unit,
+            "engine": plan.engine,
+            "workers": plan.workers,
+        },
+    )
+
+
+def _known(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return known
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep a second simulation out of the folder; one that was just killed is waited for."""
+    fresh = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise PlanError(f"{out} is in use by another simulation") from None
+                time.sleep(0.2)
+        try:
+            yield
+        except PlanError:
+            if fresh:
+                _forget(out)
+            raise
+
+
+def _forget(out: Path) -> None:
+    """Leave nothing half-written of a simulation that was refused."""
+    if {p.name for p in out.iterdir()} <= {".lock"}:
+        (out / ".lock").unlink()
+        out.rmdir()
