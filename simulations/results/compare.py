@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from simulations.results.curves import Curve, Range, Scope, common_range, curve, lower_is_better
+from simulations.results.curves import (
+    SCOPES,
+    Curve,
+    Range,
+    Scope,
+    common_range,
+    curve,
+    lower_is_better,
+)
 from simulations.results.outcomes import Arm, Choice, bounds, summarise
 from simulations.results.paired import Paired, correct, pair
 from simulations.results.pairing import check
 from simulations.results.records import Runs, is_bound
 from simulations.results.runs import load
 from strategies.metrics.table import METRICS
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from simulations.results.tables import Json
 
 REFERENCE = "random"
 """The arm that others are compared with, where it was run."""
@@ -58,6 +72,18 @@ class Comparison:
         """The supervised bound, where it was run."""
         return next((a for a in self.arms if a.is_bound), None)
 
+    def document(self) -> dict[str, Json]:
+        """The versioned JSON document, as plain values; see `tables.to_json`."""
+        from simulations.results.tables import to_json
+
+        return to_json(self)
+
+    def __rich__(self) -> Group:
+        """What a rich console prints; see `tables.to_table`."""
+        from simulations.results.tables import to_table
+
+        return to_table(self)
+
     def against(self, measure: str) -> tuple[Paired, ...]:
         """The paired differences of one measure."""
         return tuple(p for p in self.paired if p.measure == measure)
@@ -76,15 +102,17 @@ def compare(outs: Sequence[Path], choice: Choice | None = None) -> Comparison:
         raise CannotCompare(f"metric {choice.metric!r}: accepted is one of {', '.join(METRICS)}")
     runs = load(outs)
     check(runs)
-    scope = choice.scope or _scope(runs, choice)
+    scope = _scope(runs, choice)
     lines = {
         arm: [curve(run, choice.split, scope, choice.metric) for run in runs.of(arm)]
         for arm in runs.arms
     }
     asked = [line for arm, found in lines.items() if not is_bound(arm) for line in found]
     ranges = common_range(asked, "readings"), common_range(asked, "training_readings")
-    goals = bounds(runs, lines)
-    arms = tuple(summarise(runs.of(arm), lines[arm], choice, ranges, goals) for arm in runs.arms)
+    arms = tuple(
+        summarise(runs.of(arm), lines[arm], choice, ranges, bounds(runs, lines, arm))
+        for arm in runs.arms
+    )
     reference = _reference(arms, choice.reference)
     return Comparison(
         runs=runs,
@@ -99,7 +127,12 @@ def compare(outs: Sequence[Path], choice: Choice | None = None) -> Comparison:
 
 
 def _scope(runs: Runs, choice: Choice) -> Scope:
-    """Pooled; macro where some evaluation has no pooled value and macro is never worse off."""
+    """The scope asked for, else pooled, or macro where that is estimable more often."""
+    if choice.scope is not None:
+        for known in SCOPES:
+            if known == choice.scope:
+                return known
+        raise CannotCompare(f"scope {choice.scope!r}: accepted is one of {', '.join(SCOPES)}")
 
     def estimable(scope: Scope) -> int:
         return sum(len(curve(run, choice.split, scope, choice.metric).cycles) for run in runs.runs)
@@ -145,6 +178,8 @@ def _notes(
 ) -> tuple[str, ...]:
     """What a reader must know before believing the numbers."""
     notes = list(runs.warnings)
+    if len({(s.study, s.split, s.sites) for s in runs.simulations}) > 1:
+        notes.append("the directories differ in study, split or sites: the first is described")
     label = METRICS[choice.metric].label
     if scope == "macro" and choice.scope is None:
         notes.append(f"pooled {label} was not estimable throughout: the mean over sites is shown")

@@ -15,6 +15,7 @@ from strategies.metrics.intervals import Interval
 from strategies.metrics.table import METRICS
 
 Scope: TypeAlias = Literal["pooled", "macro", "worst"]
+SCOPES: tuple[Scope, ...] = ("pooled", "macro", "worst")
 Axis: TypeAlias = Literal["readings", "training_readings"]
 Range: TypeAlias = tuple[float, float]
 Floats: TypeAlias = NDArray[np.float64]
@@ -28,6 +29,7 @@ class Curve:
         cycles: the evaluations, ascending.
         readings: (n,) of every purpose so far, strictly ascending.
         training_readings: (n,) the same without audit readings.
+        labels: (n,) training labels so far.
         values: (n,) estimates.
         lower, upper: (n,) ends of their 95 % intervals on the cases measured; NaN where none.
     """
@@ -35,6 +37,7 @@ class Curve:
     cycles: tuple[Cycle, ...]
     readings: Floats
     training_readings: Floats
+    labels: tuple[int, ...]
     values: Floats
     lower: Floats
     upper: Floats
@@ -91,6 +94,7 @@ def curve(run: Run, split: Split, scope: Scope, metric: str) -> Curve:
         cycles=tuple(cycle for cycle, _ in points),
         readings=np.array([c.readings for c, _ in points], dtype=np.float64),
         training_readings=np.array([c.training_readings for c, _ in points], dtype=np.float64),
+        labels=tuple(run.labels_at(c) for c, _ in points),
         values=np.array([i.estimate for _, i in points], dtype=np.float64),
         lower=np.array([i.low for _, i in points], dtype=np.float64),
         upper=np.array([i.high for _, i in points], dtype=np.float64),
@@ -145,7 +149,7 @@ def reach(line: Curve, goal: float, metric: str) -> Reached | None:
     good = line.values <= goal if lower_is_better(metric) else line.values >= goal
     for i, cycle in enumerate(line.cycles):
         if good[i : i + 2].all():
-            return Reached(cycle.label_count, cycle.readings, cycle.minutes)
+            return Reached(line.labels[i], cycle.readings, cycle.minutes)
     return None
 
 

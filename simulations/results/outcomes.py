@@ -11,7 +11,6 @@ from simulations.results.curves import (
     Curve,
     Range,
     Reached,
-    Scope,
     area,
     class_shares,
     curve,
@@ -38,7 +37,7 @@ class Choice:
     """
 
     metric: str = "auroc"
-    scope: Scope | None = None
+    scope: str | None = None
     split: Split = "locked"
     reference: str | None = None
 
@@ -126,14 +125,15 @@ _SPENT: tuple[Callable[[Reached], float], ...] = (
 )
 
 
-def bounds(runs: Runs, lines: Mapping[str, Sequence[Curve]]) -> dict[int, float]:
-    """The bound's last value by seed; the first bound where several directories brought one."""
+def bounds(runs: Runs, lines: Mapping[str, Sequence[Curve]], arm: str) -> dict[int, float]:
+    """The bound's last value by seed for an arm: of its own directory where that brought one."""
     goals: dict[int, float] = {}
-    for arm in runs.arms:
-        if is_bound(arm):
-            for run, line in zip(runs.of(arm), lines[arm], strict=True):
-                if line.values.size:
-                    goals.setdefault(run.seed, float(line.values[-1]))
+    home = arm.rpartition("/")[0]
+    full = [name for name in runs.arms if is_bound(name)]
+    for name in sorted(full, key=lambda name: name.rpartition("/")[0] != home):
+        for run, line in zip(runs.of(name), lines[name], strict=True):
+            if line.values.size:
+                goals.setdefault(run.seed, float(line.values[-1]))
     return goals
 
 
@@ -184,7 +184,7 @@ def _outcome(
         share_of_bound=None if final is None or not bound else _share(final, bound, metric),
         reached={s: reach(line, target(bound or 0.0, s, metric), metric) for s in shares},
         readings=last.readings,
-        labels=last.label_count,
+        labels=run.labels_at(last),
         minutes=last.minutes,
         days=last.days,
         shares=class_shares(last),

@@ -109,11 +109,12 @@ def effort(comparison: Comparison) -> Table:
     head = ("arm", "readings", "of them audit", "training labels", "reader minutes")
     rows = []
     for arm in comparison.arms:
-        last = [run.cycles[-1] for run in comparison.runs.of(arm.name)]
+        runs = comparison.runs.of(arm.name)
+        last = [run.cycles[-1] for run in runs]
         values = (
             fmean(c.readings for c in last),
             fmean(c.audit_readings for c in last),
-            fmean(c.label_count for c in last),
+            fmean(run.labels_at(run.cycles[-1]) for run in runs),
             fmean(c.minutes for c in last),
         )
         busiest = fmean(max(c.site_minutes.values(), default=0.0) for c in last)
@@ -130,9 +131,9 @@ def sites(comparison: Comparison) -> Table:
     names = comparison.runs.simulations[0].sites
     rows = tuple(
         (site, *(_interval(_at_site(run.cycles[-1], comparison, site)) for run in found.values()))
-        for site in names
+        for site in names[:MOST_ROWS]
     )
-    return Table(("site", *found), rows)
+    return Table(("site", *found), rows, max(0, len(names) - MOST_ROWS))
 
 
 def _at_site(cycle: Cycle, comparison: Comparison, site: str) -> Interval | None:

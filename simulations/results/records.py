@@ -70,11 +70,6 @@ class Cycle:
     advice: str
     metrics: Splits
 
-    @property
-    def label_count(self) -> int:
-        """Training labels of all sites and classes so far."""
-        return round(sum(sum(counts) for counts in self.labels.values()))
-
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
@@ -103,6 +98,7 @@ class Run:
         versions: of the software, by name.
         seconds: wall time.
         study: the resolved study file as it was written.
+        multi_label: whether a case may belong to several classes.
         cycles: the baseline (cycle -1), then cycle 0, 1, ...
     """
 
@@ -115,7 +111,18 @@ class Run:
     git: str | None
     seconds: float
     study: str
+    multi_label: bool
     cycles: tuple[Cycle, ...]
+
+    def labels_at(self, cycle: Cycle) -> int:
+        """Training labels of all sites so far.
+
+        In a multi-label task one label may hold several classes or none, so counts of classes do
+        not add up to it: the training readings stand for them there.
+        """
+        if self.multi_label:
+            return cycle.training_readings
+        return round(sum(sum(counts) for counts in cycle.labels.values()))
 
     @property
     def evaluations(self) -> tuple[Cycle, ...]:

@@ -77,13 +77,13 @@ def _run(path: Path) -> Run:
     document = _json(path / "run.json", f"{path} is no run")
     try:
         study = (path / "study.toml").read_text(encoding="utf-8")
-        tomllib.loads(study)
+        kind = tomllib.loads(study).get("task", {}).get("kind")
         lines = (path / "cycles.jsonl").read_text(encoding="utf-8").splitlines()
         cycles = [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise NotARun(f"{path}: study.toml or cycles.jsonl cannot be read ({error})") from None
-    renamed = {**document, "identity": document.get("study"), "study": study, "cycles": cycles}
-    run = _typed(_RUN, renamed, path)
+    more = {"study": study, "multi_label": kind == "multi-label", "cycles": cycles}
+    run = _typed(_RUN, {**document, "identity": document.get("study"), **more}, path)
     if [c.cycle for c in run.cycles] != list(range(-1, len(run.cycles) - 1)) or not run.evaluations:
         raise NotARun(
             f"{path}: cycles.jsonl holds cycles {[c.cycle for c in run.cycles]}, "

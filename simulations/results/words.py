@@ -65,7 +65,7 @@ def reached(arm: Arm, share: float) -> str:
     found, count = arm.reached(share)
     seeds = f"{count} of {len(arm.outcomes)} seeds"
     if found is None:
-        return "not reached" if count == 0 else f"not reached ({seeds} did)"
+        return "not reached" if count == 0 else f"not by half ({seeds})"
     return f"{found.labels:,} ({seeds})"
 
 
@@ -116,8 +116,8 @@ def verdict(pair: Paired) -> str:
     pairs = len(pair.seeds) - pair.zeros
     if pair.exploratory:
         return (
-            f"Exploratory: {counted(pairs, 'seed')} that differ cannot rule out chance, whatever "
-            f"they show and even where an interval leaves out 0: the smallest possible p is "
+            f"Exploratory: {counted(pairs, 'seed')} with a difference cannot rule out chance, "
+            f"even where an interval leaves out 0: the smallest possible p is "
             f"{p_value(pair.smallest_p)}. It takes at least {pair.seeds_needed} seeds."
         )
     shown = f"p = {p_value(pair.holm_p)}, Wilcoxon, corrected for the number of arms"

@@ -14,7 +14,7 @@ from simulations.results.compare import CannotCompare, compare
 from simulations.results.curves import Scope
 from simulations.results.outcomes import Choice
 from simulations.results.records import Split
-from simulations.results.tables import to_json, to_table
+from simulations.results.tables import to_json
 from strategies.metrics.table import METRICS
 
 Simulated = Callable[..., Path]
@@ -115,7 +115,7 @@ def test_whatever_is_missing_it_still_says_something(
     found = compare([simulated(**fields)])
     json.dumps(to_json(found), allow_nan=False)
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(to_table(found))
+    console.print(found)
     shown = console.export_text()
     assert found.arms[0].name in shown
     assert "nan" not in shown
@@ -125,6 +125,8 @@ def test_unknown_names_are_refused(simulated: Simulated) -> None:
     out = simulated()
     with pytest.raises(CannotCompare, match="metric 'auc': accepted is one of auroc"):
         compare([out], Choice(metric="auc"))
+    with pytest.raises(CannotCompare, match="scope 'mean': accepted is one of pooled, macro"):
+        compare([out], Choice(scope="mean"))
     with pytest.raises(CannotCompare, match="reference 'full': accepted is one of coreset, random"):
         compare([out], Choice(reference="full"))
 

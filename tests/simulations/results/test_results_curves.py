@@ -51,6 +51,7 @@ def line(values: list[float], readings: list[int], training: list[int] | None = 
         ),
         readings=np.array(readings, dtype=float),
         training_readings=np.array(training, dtype=float),
+        labels=tuple(training),
         values=heights,
         lower=heights - 0.1,
         upper=heights + 0.1,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from simulations.results.compare import compare
 from simulations.results.pairing import NotPaired, check
 from simulations.results.runs import NotARun, load, rules
 
@@ -152,3 +153,31 @@ def test_another_first_cycle_is_not_paired(simulated: Simulated) -> None:
 
 def test_arms_with_different_cold_starts_may_differ_after_it(simulated: Simulated) -> None:
     check(load([simulated(height=other_start, cold_start={"coreset": "coreset"})]))
+
+
+def test_labels_of_a_multi_label_task_are_not_counts_of_classes(simulated: Simulated) -> None:
+    out = simulated(arms=("random",), seeds=(0,))
+    run = load([out]).runs[0]
+    assert run.labels_at(run.cycles[-1]) == 90
+    study = out / "random/seed-0/study.toml"
+    study.write_text(study.read_text().replace("[task]", '[task]\nkind = "multi-label"'))
+    edit_cycle(out / "random/seed-0", -1, lambda d: d["labels"].update({"site-01": [9, 900]}))
+    run = load([out]).runs[0]
+    assert run.labels_at(run.cycles[-1]) == 90
+
+
+def test_each_directory_keeps_its_own_bound(simulated: Simulated) -> None:
+    def low(arm: str, seed: int, cycle: int) -> float:
+        return 0.48 if cycle < 0 else 0.8
+
+    def high(arm: str, seed: int, cycle: int) -> float:
+        return 0.48 if cycle < 0 else (0.9 if arm == "full" else 0.8)
+
+    one = simulated("a", arms=("coreset", "full"), seeds=(0,), height=low)
+    two = simulated("b", arms=("coreset", "full"), seeds=(0,), height=high)
+    shares = {a.name: a.share_of_bound for a in compare([one, two]).arms}
+    first, second = shares["a/coreset"], shares["b/coreset"]
+    assert first is not None
+    assert second is not None
+    assert first.mean == pytest.approx(1.0)
+    assert second.mean == pytest.approx(0.8 / 0.9)
