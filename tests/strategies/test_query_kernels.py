@@ -122,6 +122,15 @@ def test_k_center_takes_one_of_each_before_a_duplicate() -> None:
     assert sorted(rows.tolist()) == list(range(100))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_k_center_picks_no_row_twice_where_rounding_leaves_duplicates_apart(seed: int) -> None:
+    sites = 100 * rng(seed).standard_normal((3, 333)).astype(np.float32)
+    x = np.repeat(sites, 40, axis=0)
+    rows = farthest_first(x, sites[:1], 120, rng(), block=7)
+    assert {r // 40 for r in rows[:2].tolist()} == {1, 2}
+    assert sorted(rows.tolist()) == list(range(120))
+
+
 def test_k_center_refuses_features_whose_squares_overflow() -> None:
     x = np.full((4, 2), 1e30, dtype=np.float32)
     x[0] *= -1
@@ -189,6 +198,16 @@ def test_badge_of_duplicates_picks_each_row_once_and_none_by_its_place(dtype: ty
     assert sorted(Badge().select(pool, 30, rng()).tolist()) == list(range(30))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_between_duplicates_is_no_distance(seed: int) -> None:
+    z = np.tile(1000 + rng(seed).standard_normal(333).astype(np.float32), (40, 1))
+    q = np.tile([-0.4, 0.3, 0.1], (40, 1))
+    source = rng(13)
+    first = int(source.choice(40))
+    left = source.permutation([i for i in range(40) if i != first])
+    assert seed_gradients(q, z, 40, rng(13)).tolist() == [first, *left.tolist()]
+
+
 def test_badge_of_a_model_that_is_sure_of_every_case_is_random() -> None:
     pool = Pool(30, {"probs": np.eye(3)[np.arange(30) % 3], "features": rng().random((30, 4))})
     firsts = {int(Badge().select(pool, 30, rng(s))[0]) for s in range(20)}
@@ -220,13 +239,17 @@ def test_the_origin_counts_as_a_centre_where_asked() -> None:
 
 
 class Fixed(np.random.Generator):
-    """A generator whose uniform number is the largest below 1."""
+    """A generator of one uniform number."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__(np.random.PCG64())
+        self.number = number
 
     def random(self, *args: Any, **kwargs: Any) -> Any:
-        return np.nextafter(1.0, 0.0)
+        return self.number
 
 
-def test_a_draw_at_the_very_end_never_lands_on_a_row_without_mass() -> None:
-    mass = np.array([0.0, 5e-324, 0.0])
-    assert draw(mass, Fixed(np.random.PCG64())) == 1
+def test_a_draw_at_either_end_never_lands_on_a_row_without_mass() -> None:
+    assert draw(np.array([0.0, 5e-324, 0.0]), Fixed(np.nextafter(1.0, 0.0))) == 1
+    assert draw(np.array([0.0, 0.0, 1.0, 1.0]), Fixed(0.0)) == 2
     assert draw(np.zeros(3), rng()) is None

@@ -143,6 +143,11 @@ def test_ties_at_the_cut_and_in_the_order_favor_no_row() -> None:
     assert max(abs(v - 500) for v in pairs.values()) < 107
 
 
+def test_ties_above_the_cut_stand_in_random_order() -> None:
+    firsts = {int(top_k(np.array([2.0, 2.0, 1.0, 0.0]), 3, rng(s))[0]) for s in range(20)}
+    assert firsts == {0, 1}
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_top_k_refuses_scores_that_are_not_finite(bad: float) -> None:
     with pytest.raises(NotFinite, match="1 of 3 scores"):
