@@ -157,9 +157,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _everything(content: dict[str, Any]) -> dict[str, Any]:
-    """The study whose first cycle grants every site all it can use."""
+    """The study whose first cycle grants every site all it can use, audit cases first."""
     unlimited = 10**9
     query = {"strategy": "random", "cold_start": "random"}
     budget = {"total": unlimited, "first": unlimited, "per_cycle": unlimited, "exploration": 0.0}
     reading = {"readers_per_case": 1, "consensus": "majority"}
-    return content | {"query": query, "budget": budget, "reading": reading}
+    audit = {**content.get("audit", {}), "grant": 0.99}
+    return content | {"query": query, "budget": budget, "reading": reading, "audit": audit}

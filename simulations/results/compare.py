@@ -16,7 +16,8 @@ from simulations.results.curves import (
     curve,
     lower_is_better,
 )
-from simulations.results.outcomes import Arm, Choice, bounds, summarise
+from simulations.results.outcomes import Arm, bounds, summarise
+from simulations.results.outcomes import Choice as Choice  # asked for where `compare` is called
 from simulations.results.paired import Paired, correct, pair
 from simulations.results.pairing import check
 from simulations.results.records import Runs, is_bound

@@ -21,6 +21,8 @@ from simulations.results.curves import (
 from simulations.results.paired import mean_interval
 from simulations.results.records import Run, Runs, Split, is_bound
 
+UNBOUNDED = frozenset({"log_loss", "expected_cost"})
+"""Metrics without a largest value; the others end at 1."""
 GOALS = (0.98, 0.99)
 """Shares of the bound for which the labels are counted."""
 
@@ -71,7 +73,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A mean over seeds with Student's 95 % interval; the interval is None with one seed."""
+    """A mean over seeds with Student's 95 % interval within the metric's range; one seed has none."""
 
     mean: float
     interval: tuple[float, float] | None
@@ -150,15 +152,16 @@ def summarise(
         _outcome(run, (line, low), choice.metric, ranges, goals.get(run.seed))
         for run, line, low in zip(runs, lines, worst, strict=True)
     )
+    top = math.inf if choice.metric in UNBOUNDED else 1.0
     return Arm(
         name=runs[0].arm,
         outcomes=outcomes,
         curves=tuple(lines),
         worst_curves=worst,
-        aubc=_summary([o.aubc for o in outcomes]),
-        aubc_without_audit=_summary([o.aubc_without_audit for o in outcomes]),
-        final=_summary([o.final for o in outcomes]),
-        worst_final=_summary([o.worst_final for o in outcomes]),
+        aubc=_summary([o.aubc for o in outcomes], top),
+        aubc_without_audit=_summary([o.aubc_without_audit for o in outcomes], top),
+        final=_summary([o.final for o in outcomes], top),
+        worst_final=_summary([o.worst_final for o in outcomes], top),
         share_of_bound=_summary([o.share_of_bound for o in outcomes]),
     )
 
@@ -198,7 +201,11 @@ def _share(final: float, bound: float, metric: str) -> float | None:
     return final / bound
 
 
-def _summary(values: Sequence[float | None]) -> Summary | None:
-    """Mean and interval over the seeds that have the number."""
+def _summary(values: Sequence[float | None], top: float = math.inf) -> Summary | None:
+    """Mean over the seeds that have the number, and its interval cut at 0 and at `top`."""
     found = [v for v in values if v is not None]
-    return Summary(fmean(found), mean_interval(found), len(found)) if found else None
+    if not found:
+        return None
+    interval = mean_interval(found)
+    cut = None if interval is None else (max(0.0, interval[0]), min(top, interval[1]))
+    return Summary(fmean(found), cut, len(found))

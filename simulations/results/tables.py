@@ -111,13 +111,14 @@ def to_table(comparison: Comparison) -> Group:
 
 def _arms_table(comparison: Comparison) -> Table:
     """One row for each arm."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     label = METRICS[comparison.choice.metric].label
-    table = Table(title=words.measure(comparison), title_justify="left")
+    table = Table(title=words.measure(comparison), title_justify="left", box=SIMPLE_HEAD)
     heads = ("arm", f"mean {label} over the budget", "at the end", "of bound", "labels to 98 %")
-    for head in (*heads, "worst site", "minutes"):
+    for head in (*heads, "worst site", "reader minutes"):
         table.add_column(head, overflow="fold")
     for arm in comparison.arms:
         minutes = sum(o.minutes for o in arm.outcomes) / len(arm.outcomes)
@@ -130,17 +131,19 @@ def _arms_table(comparison: Comparison) -> Table:
             words.number(arm.worst_final.mean if arm.worst_final else None),
             f"{minutes:,.0f}",
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(cell.replace(" (", "\n(")) for cell in cells))
     return table
 
 
 def _paired_table(comparison: Comparison) -> Table:
     """One row for each measure and arm."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"paired differences to {comparison.reference}", title_justify="left")
-    for head in ("measure", "arm", "mean (95 %)", "better", "p (Holm)", "smallest p", ""):
+    title = f"paired differences to {comparison.reference}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for head in ("", "arm", "mean (95 %)", "better", "p (Holm)", "verdict"):
         table.add_column(head, overflow="fold")
     for pair in comparison.paired:
         cells = (
@@ -149,8 +152,7 @@ def _paired_table(comparison: Comparison) -> Table:
             f"{words.signed(pair.mean)} ({words.between(pair.mean_interval, True)})",
             f"{pair.wins} of {len(pair.seeds)}",
             words.p_value(pair.holm_p),
-            words.p_value(pair.smallest_p),
             words.mark(pair),
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(cell.replace(" (", "\n(")) for cell in cells))
     return table
