@@ -73,7 +73,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A mean over seeds with Student's 95 % interval within the metric's range; one seed has none."""
+    """A mean over seeds with Student's 95 % interval inside the metric's range; None with one."""
 
     mean: float
     interval: tuple[float, float] | None

@@ -91,7 +91,7 @@ def setting(comparison: Comparison) -> str:
     return (
         f"{listed(arms or ['full supervision'])} {verb}{bound} on {simulation.data.get('source')}"
         f"{size}, shared between {counted(len(simulation.sites), 'simulated site')} "
-        f"({simulation.split}), with {counted(len(runs.seeds), 'seed')}."
+        f"(split {simulation.split}), with {counted(len(runs.seeds), 'seed')}."
     )
 
 

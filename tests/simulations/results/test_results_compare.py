@@ -137,3 +137,16 @@ def test_another_reference_turns_the_sign(simulated: Simulated) -> None:
     (back,) = compare([out], Choice(reference="coreset")).against("final")
     assert (back.arm, back.reference) == ("random", "coreset")
     assert back.mean == pytest.approx(-there.mean)
+
+
+def test_intervals_over_seeds_end_where_the_metric_does(simulated: Simulated) -> None:
+    def apart(arm: str, seed: int, cycle: int) -> float:
+        return 0.5 if cycle < 0 else 0.95 - 0.4 * seed
+
+    for metric in ("auroc", "log_loss"):
+        out = simulated(metric, arms=("coreset",), seeds=(0, 1), height=apart)
+        (arm,) = compare([out], Choice(metric=metric)).arms
+        assert arm.final is not None
+        assert arm.final.interval is not None
+        assert arm.final.interval[0] == 0.0
+        assert (arm.final.interval[1] == 1.0) == (metric == "auroc")
