@@ -119,7 +119,9 @@ def effort(comparison: Comparison) -> Table:
         )
         busiest = fmean(max(c.site_minutes.values(), default=0.0) for c in last)
         days = fmean(c.days for c in last)
-        cells = (*(f"{v:,.0f}" for v in values), f"{busiest:,.0f}", f"{days:,.1f}")
+        cells = [*(f"{v:,.0f}" for v in values), f"{busiest:,.0f}", f"{days:,.1f}"]
+        if arm.is_bound and not values[-1]:  # its labels were given, nobody read them
+            cells[3:] = ["not read"] * 3
         rows.append((arm.name, *cells))
     return Table((*head, "minutes at the busiest site", "calendar days"), tuple(rows))
 
@@ -197,7 +199,9 @@ def audit(comparison: Comparison) -> Table:
         cases = [m.cases for run in runs if (m := run.cycles[-1].metrics.audit) is not None]
         read = f"{fmean(cases):,.0f}" if cases else "none"
         if not both:
-            rows.append((arm.name, words.NONE, words.NONE, "–", read, "–"))
+            locked = [b.estimate for _, b in pairs if b is not None]
+            alone = words.number(fmean(locked) if locked else None)
+            rows.append((arm.name, words.NONE, alone, "–", read, "–"))
             continue
         held = sum(a.low <= b.estimate <= a.high for a, b in both)
         left, right = fmean(a.estimate for a, _ in both), fmean(b.estimate for _, b in both)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from simulations.results import page
+from simulations.results.compare import compare
 from simulations.results.drawing import ticks
 from simulations.results.pairing import NotPaired
 from simulations.results.report import write_report
@@ -136,3 +139,16 @@ def test_a_report_that_is_refused_leaves_the_old_one(simulated: Simulated, tmp_p
 )
 def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
+
+
+def test_the_locked_value_is_shown_where_the_audit_set_is_still_too_small(
+    simulated: Simulated,
+) -> None:
+    out = simulated(arms=("coreset",), seeds=(0,))
+    path = out / "coreset/seed-0/cycles.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[-1]["metrics"]["audit"]["pooled"]["auroc"] = [None, None, None]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    (row,) = page.audit(compare([out])).rows
+    assert row[1] == "not estimable"
+    assert float(row[2]) > 0.9
