@@ -41,22 +41,22 @@ _IMAGE: Ranges = {
     "tilt": (-0.08, 0.08),
     "exposure": (0.8, 1.2),
     "haze": (0.0, 0.12),
-    "noise": (0.01, 0.033),
+    "noise": (0.01, 0.03),
     "cloud_contrast": (0.0, 0.035),
     "cloud_x": (0.3, 1.2),
     "cloud_y": (0.3, 1.2),
     "cloud_phase": (0.0, 1.0),
-    "spot_contrast": (0.0, 0.17),
+    "spot_contrast": (0.0, 0.12),
     "spot_angle": (0.0, 1.0),
     "spot_radius": (0.1, 0.9),
 }
 _OPACITY: Ranges = {
-    "contrast": (0.12, 0.39),
+    "contrast": (0.02, 0.60),  # clear ones teach soon, faint ones keep the task from being solved
     "side": (-1.0, 1.0),
     "angle": (0.0, 1.0),
     "radius": (0.0, 0.8),
-    "width": (0.105, 0.245),
-    "height": (0.105, 0.245),
+    "width": (0.12, 0.26),
+    "height": (0.12, 0.26),
     "second": (0.0, 1.0),
 }
 _SITE: Ranges = {"gamma": (0.94, 1.07), "contrast": (0.8, 1.1), "grain": (0.5, 1.5)}
