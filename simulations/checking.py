@@ -14,7 +14,7 @@ from protocol.records import Indices
 from protocol.study import Study, load
 from simulations.hospitals import rows_of, site_key
 from strategies.chosen import decisions
-from strategies.metrics import METRICS
+from strategies.metrics.table import METRICS
 from strategies.metrics.widths import expected_half_width
 
 
@@ -24,14 +24,17 @@ class Expected:
 
     Attributes:
         pool: cases that may be asked for.
-        audit: cases of audit patients, and of those of each class in turn.
-        locked: likewise of the locked test set.
-        audit_widths: half-width of each metric's 95 % interval once all audit cases are read; NaN
-            where not estimable.
+        audit_set: cases of audit patients.
+        audit: those of them that the budget will read, by class in turn and in all, if grants are
+            uniform.
+        locked: the locked test set, likewise.
+        audit_widths: half-width of each metric's 95 % interval on `audit`; NaN where not
+            estimable.
         locked_widths: likewise on the locked test set.
     """
 
     pool: int
+    audit_set: int
     audit: tuple[int, ...]
     locked: tuple[int, ...]
     audit_widths: Mapping[str, float]
@@ -54,6 +57,7 @@ class Checked:
             "expected": {
                 name: {
                     "pool": e.pool,
+                    "audit_set": e.audit_set,
                     "audit": list(e.audit),
                     "locked": list(e.locked),
                     "audit_half_widths": _nulls(e.audit_widths),
@@ -73,10 +77,11 @@ class Checked:
             f"{study.budget.total} {study.budget.unit} by {study.budget.policy}",
         ]
         if self.expected:
-            lines.append("expected half-width of the 95 % intervals, all audit cases read:")
+            lines.append("expected half-widths of the 95 % intervals when the budget is spent:")
         for name, e in self.expected.items():
             lines.append(f"  {name}: pool {e.pool}")
-            lines.append(f"    audit  {_counts(e.audit, study)}: {_widths(e.audit_widths)}")
+            read = f"{_counts(e.audit, study)} of {e.audit_set} read"
+            lines.append(f"    audit  {read}: {_widths(e.audit_widths)}")
             lines.append(f"    locked {_counts(e.locked, study)}: {_widths(e.locked_widths)}")
         return "\n".join(lines)
 
@@ -98,33 +103,49 @@ def check_study(file: Path, overrides: Sequence[str], data: str | None) -> Check
     rows = rows_of(study, cases)
     study.check_sites(len(rows))
     expected = {
-        name: _expected(study, cases, own, number)
+        name: _expected(study, cases, own, (number, len(rows)))
         for number, (name, own) in enumerate(rows.items())
     }
     parts = list(expected.values())
     together = _of_counts(
         study,
-        sum(e.pool for e in parts),
+        (sum(e.pool for e in parts), sum(e.audit_set for e in parts)),
         _added([e.audit for e in parts]),
         _added([e.locked for e in parts]),
     )
     return Checked(study, {**expected, "all sites": together})
 
 
-def _expected(study: Study, cases: Cases, own: Indices, number: int) -> Expected:
+def _expected(study: Study, cases: Cases, own: Indices, place: tuple[int, int]) -> Expected:
+    number, sites = place
     key = site_key(study, number)
     pool = [i for i in own if cases.splits[i] == "pool"]
     audit = [i for i in pool if key.number(cases.patients[i]) < study.audit.patients]
     locked = [i for i in own if cases.splits[i] == "test"]
     return _of_counts(
-        study, len(pool) - len(audit), _by_class(cases, audit), _by_class(cases, locked)
+        study,
+        (len(pool) - len(audit), len(audit)),
+        _will_be_read(study, _by_class(cases, audit), sites),
+        _by_class(cases, locked),
     )
 
 
 def _of_counts(
-    study: Study, pool: int, audit: tuple[int, ...], locked: tuple[int, ...]
+    study: Study, sizes: tuple[int, int], audit: tuple[int, ...], locked: tuple[int, ...]
 ) -> Expected:
-    return Expected(pool, audit, locked, _half_widths(study, audit), _half_widths(study, locked))
+    pool, audit_set = sizes
+    widths = _half_widths(study, audit), _half_widths(study, locked)
+    return Expected(pool, audit_set, audit, locked, *widths)
+
+
+def _will_be_read(study: Study, audit: tuple[int, ...], sites: int) -> tuple[int, ...]:
+    """The audit cases that a site's even part of the budget pays, in the set's proportions."""
+    readings: float = study.budget.total
+    if study.budget.unit == "minutes":
+        readings *= 60 / study.budget.seconds
+    cases = round(study.audit.grant * readings / (sites * study.reading.readers_per_case))
+    share = min(1.0, cases / audit[-1]) if audit[-1] else 0.0
+    return tuple(round(share * count) for count in audit)
 
 
 def _half_widths(study: Study, counts: tuple[int, ...]) -> Mapping[str, float]:

@@ -41,11 +41,11 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
         RunFailed: a run died.
     """
     with _locked(out):
-        plan.save(out)
         cases = plan.cases()
         for seed in plan.seeds:
             study = plan.study_of(plan.arms[0], seed)
             study.check_sites(len(rows_of(study, cases)))
+        plan.save(out)
         _describe(plan, cases, out)
         tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
         todo = [task for task in tasks if not task.finished()]
@@ -189,14 +189,7 @@ def _locked(out: Path) -> Iterator[None]:
                 time.sleep(0.2)
         try:
             yield
-        except PlanError:
-            if fresh:
-                _forget(out)
-            raise
-
-
-def _forget(out: Path) -> None:
-    """Leave nothing half-written of a simulation that was refused."""
-    if {p.name for p in out.iterdir()} <= {".lock"}:
-        (out / ".lock").unlink()
-        out.rmdir()
+        finally:
+            if fresh and {p.name for p in out.iterdir()} == {".lock"}:  # it was refused
+                (out / ".lock").unlink()
+                out.rmdir()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-import tomli_w
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -77,8 +77,7 @@ def _key(key: str, description: str | None, default: Any) -> Iterator[str]:
     if default is None:
         yield f"# {key} = ..."
     else:
-        plain = list(default) if isinstance(default, tuple) else default
-        yield tomli_w.dumps({key: plain}).strip() if plain != {} else f"{key} = {{}}"
+        yield f"{key} = {json.dumps(default)}"  # JSON's scalars, lists and {} are TOML's too
 
 
 def _described(path: str, description: str | None) -> str:

@@ -1,0 +1,45 @@
+# make demo: watch a study run, then open the report it names.    make test: lint, types, tests.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo pneumonia test lint slow bench bench-select docs clean
+
+help:
+	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+$(READY): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## four simulated hospitals read an embedded phantom: about a minute after the install
+	$(BIN)/wardround simulate demo --arms default,random,full --seeds 2 --workers $(WORKERS) --out runs/demo
+
+pneumonia: $(READY) ## real chest X-rays: make pneumonia DATA=path/to/pneumoniamnist.npz
+	$(BIN)/wardround simulate pneumonia --data $(DATA) --arms default,random,full --seeds 6 --workers $(WORKERS) --out runs/pneumonia
+
+lint: $(READY) ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## lint, types, and the tests that are not marked slow or browser
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+slow: $(READY) ## the tests marked slow or browser
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'slow or browser'
+
+bench: $(READY) ## every number of docs/benchmarks.md about the engines; installs peers in .bench/
+	$(BIN)/python -m simulations.benchmarks.engines
+
+bench-select: $(READY) ## speed of selection against a peer in an environment of its own
+	$(BIN)/python -m simulations.benchmarks.select
+
+docs: $(READY) ## write the generated pages of docs/ anew
+	$(BIN)/python -m simulations.documenting
+
+clean: ## remove the environment and every run
+	rm -rf .venv .bench runs build *.egg-info
