@@ -22,6 +22,15 @@ from safetensors.numpy import load, save
 
 R = TypeVar("R")
 _HEADER = "record"
+_NOTHING = "/"
+_DTYPES = frozenset(
+    np.dtype(name)
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64"),
+    )
+)
+"""What an array that travels may hold: plain numbers, in this machine's byte order or the other."""
 
 
 class CodecError(ValueError):
@@ -53,9 +62,7 @@ def pack(record: object) -> bytes:
     document, arrays = encode(record)
     text = json.dumps(document, sort_keys=True)
     # safetensors refuses a block without tensors in some versions; an empty one costs nothing
-    return save(
-        {**arrays, "/": np.zeros(0, np.uint8)} if not arrays else dict(arrays), {_HEADER: text}
-    )
+    return save(arrays or {_NOTHING: np.zeros(0, np.uint8)}, {_HEADER: text})
 
 
 def unpack(kind: type[R], block: bytes) -> R:
@@ -67,7 +74,9 @@ def unpack(kind: type[R], block: bytes) -> R:
     try:
         size = int.from_bytes(block[:8], "little")
         text = json.loads(block[8 : 8 + size])["__metadata__"][_HEADER]
-        arrays = {name: array for name, array in load(block).items() if name != "/"}
+        arrays = load(block)
+        if list(arrays) == [_NOTHING] and not arrays[_NOTHING].size:
+            arrays = {}
         document = json.loads(text)
     except Exception:  # any malformed block is refused alike, and its content is not repeated
         raise CodecError(f"{kind.__name__}: these bytes are not a packed record") from None
@@ -75,15 +84,30 @@ def unpack(kind: type[R], block: bytes) -> R:
 
 
 def digest(arrays: Mapping[str, NDArray[Any]], *parts: str) -> str:
-    """SHA-256 (hex) of named arrays, with their types and shapes, and of some strings."""
-    h = hashlib.sha256()
-    for part in parts:
-        h.update(part.encode() + b"\0")
+    """SHA-256 (hex) of named arrays, with their types and shapes, and of some strings.
+
+    Neither byte order nor the order in memory counts, since neither survives travel.
+
+    Raises:
+        CodecError: an array holds something other than plain numbers.
+    """
+    h = hashlib.sha256(json.dumps(parts).encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        h.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        array = _portable(arrays[name], name)
+        h.update(json.dumps([name, array.dtype.str, array.shape]).encode())
         h.update(array.data if array.size else b"")
     return h.hexdigest()
+
+
+def _portable(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """The array in rows of native byte order, 0-d ones still 0-d."""
+    native = array.dtype.newbyteorder("=")
+    if native not in _DTYPES:
+        raise CodecError(
+            f"{name}: array of {array.dtype.name}, accepted are whole numbers, "
+            "floats of at most 64 bits, and booleans"
+        )
+    return np.asarray(array, native, order="C")
 
 
 def _encode(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
@@ -93,14 +117,22 @@ def _encode(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
             for f in fields(value)
         }
     if isinstance(value, np.ndarray):
-        arrays[path[:-1]] = np.ascontiguousarray(value)
+        arrays[path[:-1]] = _portable(value, path[:-1])
         return None
     if isinstance(value, Mapping):
         return {str(k): _encode(v, f"{path}{k}/", arrays) for k, v in value.items()}
     if isinstance(value, tuple):
         return [_encode(v, f"{path}{i}/", arrays) for i, v in enumerate(value)]
+    return _plain(value, path)
+
+
+def _plain(value: Any, path: str) -> Any:
+    if isinstance(value, StrEnum):
+        return str(value)
     if value is None or isinstance(value, str | bool):
-        return str(value) if isinstance(value, StrEnum) else value
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, int | np.integer):
         return int(value)
     if isinstance(value, float | np.floating):
@@ -122,7 +154,7 @@ def _decode(
     if is_dataclass(kind):
         return _record(kind, value, path, arrays, used)  # type: ignore[arg-type]  # a class here
     if origin is np.ndarray:
-        return _array(path, value, arrays, used)
+        return _array(kind, value, path, arrays, used)
     if origin is tuple:
         item = get_args(kind)[0]
         if not isinstance(value, list):
@@ -157,12 +189,18 @@ def _optional(
     return _decode(inner[0], value, path, arrays, used)
 
 
-def _array(path: str, value: Any, arrays: Mapping[str, NDArray[Any]], used: set[str]) -> Any:
+def _array(
+    kind: Any, value: Any, path: str, arrays: Mapping[str, NDArray[Any]], used: set[str]
+) -> Any:
     name = path[:-1]
     if value is not None or name not in arrays:
         raise _wrong(path, "an array")
     used.add(name)
-    return arrays[name]
+    (wanted,) = get_args(get_args(kind)[1])
+    array = _portable(arrays[name], name)
+    if wanted is not Any and array.dtype != np.dtype(wanted):
+        raise _wrong(path, f"an array of {np.dtype(wanted).name}")
+    return array
 
 
 def _scalar(kind: Any, value: Any, path: str) -> Any:
@@ -171,10 +209,10 @@ def _scalar(kind: Any, value: Any, path: str) -> Any:
             raise _wrong(path, f"one of {', '.join(map(str, get_args(kind)))}")
         return value
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        if value not in set(kind):
+        if not isinstance(value, str) or value not in set(kind):
             raise _wrong(path, f"one of {', '.join(kind)}")
         return kind(value)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is float and type(value) is int and abs(value) <= 2**53:
         return float(value)
     if type(value) is not kind:
         raise _wrong(path, getattr(kind, "__name__", str(kind)))

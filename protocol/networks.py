@@ -10,7 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+from protocol.sentences import refuse
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 Dropout: TypeAlias = Annotated[
     float, Field(ge=0, lt=1, description="dropout before the last layer; BALD needs more than 0")
@@ -30,10 +34,10 @@ class ResNet(BaseModel):
 
     model_config = _STRICT
     name: Literal["resnet"] = "resnet"
-    blocks: tuple[int, ...] = Field(
+    blocks: tuple[Count, ...] = Field(
         (1, 1, 1, 1), min_length=4, max_length=4, description="residual blocks in each of 4 stages"
     )
-    channels: tuple[int, ...] = Field(
+    channels: tuple[Count, ...] = Field(
         (16, 32, 64, 128), min_length=4, max_length=4, description="channels of each of 4 stages"
     )
     groups: int = Field(8, ge=1, description="groups of GroupNorm; must divide every channel count")
@@ -41,11 +45,11 @@ class ResNet(BaseModel):
 
     @model_validator(mode="after")
     def _groups_divide(self) -> ResNet:
-        if any(c % self.groups or c < 1 for c in self.channels) or min(self.blocks) < 1:
-            raise ValueError(
-                f"network.channels = {list(self.channels)}, network.blocks = {list(self.blocks)}: "
-                "accepted are positive numbers, channels divisible by "
-                f"network.groups = {self.groups}"
+        if any(c % self.groups for c in self.channels):
+            raise refuse(
+                "network.channels",
+                self.channels,
+                f"multiples of network.groups = {self.groups}",
             )
         return self
 
@@ -55,7 +59,7 @@ class DenseNet(BaseModel):
 
     model_config = _STRICT
     name: Literal["densenet"] = "densenet"
-    blocks: tuple[int, ...] = Field(
+    blocks: tuple[Count, ...] = Field(
         (6, 12, 24, 16), min_length=2, max_length=4, description="layers in each dense block"
     )
     growth: int = Field(32, ge=8, multiple_of=8, description="channels each layer adds")

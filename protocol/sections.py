@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from protocol.sentences import refuse
+
+
+def _portable(value: Any) -> Any:
+    """The value, if a study file and JSON hold it alike: no dates, no infinity, no NaN."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            _portable(inner)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            _portable(inner)
+    elif not isinstance(value, str | int) and not (
+        isinstance(value, float) and math.isfinite(value)
+    ):
+        raise ValueError("not portable")  # sentences.py says it in words
+    return value
+
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-Arguments: TypeAlias = dict[str, Any]
+Arguments: TypeAlias = Annotated[dict[str, Any], AfterValidator(_portable)]
 
 
 class Section(BaseModel):
     """One table of the study file: frozen, strict about types, deaf to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-def refuse(key: str, value: object, accepted: str) -> ValueError:
-    """The error of one sentence that names the key, the value and what is accepted."""
-    return ValueError(f"{key} = {value!r}: accepted is {accepted}")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ClassName(Section):
@@ -220,7 +235,7 @@ class Readers(Section):
     """The simulated physicians of every site."""
 
     per_site: int = Field(2, ge=1, le=20, description="readers at each site")
-    error: float | tuple[float, ...] = Field(
+    error: Share | tuple[Share, ...] = Field(
         0.0, description="probability of a wrong answer, one number or one per true class"
     )
     unsure: Share = Field(0.0, description="probability of the answer unsure")
@@ -236,7 +251,7 @@ class Simulation(Section):
     sites: int = Field(4, ge=1, le=1000, description="how many hospitals")
     split: str = Field(
         "iid",
-        pattern=r"^(iid|quantity|site|dirichlet:[0-9.]+)$",
+        pattern=r"^(iid|quantity|site|dirichlet:[0-9]*\.?[0-9]+)$",
         description="iid, dirichlet:ALPHA (label skew), quantity (unequal sizes) or site "
         "(the file's own site column)",
     )

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from protocol.networks import NETWORKS, Network, ResNet
+from protocol.networks import Network, ResNet
 from protocol.sections import (
     Aggregation,
     Audit,
@@ -27,8 +26,8 @@ from protocol.sections import (
     Stopping,
     Task,
     Training,
-    refuse,
 )
+from protocol.sentences import refuse, sentence
 
 SCHEMA = 1
 
@@ -56,6 +55,13 @@ class Study(Section):
     stopping: Stopping = Field(default_factory=Stopping)
     simulation: Simulation = Field(default_factory=Simulation)
 
+    @field_validator("schema_", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        if type(value) is not int:  # true and 1.0 equal 1, and are no version
+            raise ValueError("not a whole number")
+        return value
+
     @model_validator(mode="after")
     def _possible(self) -> Study:
         readers = self.simulation.readers
@@ -65,11 +71,12 @@ class Study(Section):
                 self.reading.readers_per_case,
                 f"at most simulation.readers.per_site = {readers.per_site}",
             )
-        errors = readers.error if isinstance(readers.error, tuple) else (readers.error,)
-        wanted = (1, len(self.task.classes))
-        if len(errors) not in wanted or not all(0 <= e <= 1 for e in errors):
+        classes = len(self.task.classes)
+        if isinstance(readers.error, tuple) and len(readers.error) not in (1, classes):
             raise refuse(
-                "simulation.readers.error", readers.error, f"one share, or {wanted[1]} of them"
+                "simulation.readers.error",
+                readers.error,
+                f"one number from 0 to 1, or a list of {classes}, one for each class",
             )
         return self
 
@@ -113,7 +120,7 @@ def parse(document: Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
     try:
         return Study.model_validate(content)
     except ValidationError as error:
-        raise StudyError(_sentence(error.errors(include_url=False)[0], content)) from None
+        raise StudyError(sentence(Study, error.errors(include_url=False)[0])) from None
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -149,67 +156,29 @@ def _tuples(value: Any) -> Any:
 def _override(content: dict[str, Any], override: str) -> dict[str, Any]:
     """The content with one `a.b=c` applied; c is a TOML value, or a bare word."""
     key, sign, text = override.partition("=")
-    path = key.strip().split(".")
+    path = [name.strip() for name in key.split(".")]
     if not sign or not all(path):
         raise StudyError(f"--set {override!r}: accepted is key=value, such as budget.total=240")
-    try:
-        value = tomllib.loads(f"v = {text.strip()}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
     changed = dict(content)
     table = changed
-    for name in path[:-1]:
+    for depth, name in enumerate(path[:-1], 1):
         inner = table.get(name, {})
         if not isinstance(inner, Mapping):
-            raise StudyError(f"--set {override!r}: {name} is a value, not a table")
+            raise StudyError(f"--set {override!r}: {'.'.join(path[:depth])} is not a table")
         table[name] = dict(inner)
         table = table[name]
-    table[path[-1]] = _tuples(value)
+    table[path[-1]] = _tuples(_value(override, text.strip()))
     return changed
 
 
-def _sentence(error: ErrorDetails, content: Mapping[str, Any]) -> str:
-    """One sentence from pydantic's account of one error: key, value, what is accepted."""
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    loc = [p for i, p in enumerate(error["loc"]) if not _is_tag(error["loc"], i)]
-    key = ".".join(str(p) for p in loc)
-    if error["type"] == "extra_forbidden":
-        known = ", ".join(_known(loc[:-1], content))
-        return f"{key} is not a key of a study file; known here: {known}"
-    if error["type"] == "missing":
-        return f"{key} is missing from the study file"
-    if error["type"].startswith("union_tag"):
-        given = error["input"]
-        given = given.get("name") if isinstance(given, Mapping) else given
-        return f"network.name = {given!r}: accepted is one of {', '.join(sorted(NETWORKS))}"
-    wanted = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{key} = {_plain(error['input'])}: accepted is {wanted[0].lower()}{wanted[1:]}"
-
-
-def _is_tag(loc: tuple[int | str, ...], i: int) -> bool:
-    """Whether a part of a location is pydantic's own word for a union's branch, not a key."""
-    part = loc[i]
-    if not isinstance(part, str):
-        return False
-    in_network = i == 1 and loc[0] == "network" and part in NETWORKS
-    return in_network or "[" in part or (i == len(loc) - 1 and i > 1 and part in {"float", "int"})
-
-
-def _known(path: Sequence[int | str], content: Mapping[str, Any]) -> list[str]:
-    """The keys that a table of the study file has."""
-    model: Any = Study
-    for part in path:
-        if part == "network":
-            given = content.get("network", {})
-            model = NETWORKS[given.get("name", "resnet")]
-        elif isinstance(part, str):
-            annotation = model.model_fields[part].annotation
-            model = getattr(annotation, "__args__", (annotation,))[0]
-    return sorted(field.alias or name for name, field in model.model_fields.items())
-
-
-def _plain(value: Any) -> str:
-    """A value as it stands in a TOML file, shortened."""
-    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _value(override: str, text: str) -> Any:
+    """A TOML value, or the text as it stands where it is a bare word such as tiny-cnn."""
+    try:
+        parsed = tomllib.loads(f"v = {text}")
+    except tomllib.TOMLDecodeError:
+        parsed = {}
+    if len(parsed) == 1:
+        return parsed["v"]
+    if not text or text[0] in "\"'[{" or len(text.splitlines()) > 1:
+        raise StudyError(f"--set {override!r}: accepted after = is a TOML value or a bare word")
+    return text
