@@ -49,9 +49,15 @@ def from_wire(content: RecordDict, *kinds: type[R]) -> R:
     kind = by_name.get(str(head["kind"]))
     if kind is None:
         raise CodecError(f"record kind: accepted is {' or '.join(by_name)}")
-    arrays: dict[str, NDArray[np.generic]] = {n: a.numpy() for n, a in body.items()}
     try:
         document = json.loads(str(head["document"]))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, numbers of thousands of digits, a bomb of lists
         raise CodecError("record document: accepted is JSON") from None
-    return decode(kind, document, arrays)
+    return decode(kind, document, _arrays(body))
+
+
+def _arrays(body: ArrayRecord) -> dict[str, NDArray[np.generic]]:
+    try:
+        return {name: array.numpy() for name, array in body.items()}
+    except Exception:  # whatever numpy says of bytes that are no array, pickles among them
+        raise CodecError("arrays: accepted are numpy arrays without objects") from None
