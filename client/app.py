@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from flwr.app import Context, Message
@@ -54,7 +55,8 @@ def _reply(step: str, message: Message, context: Context, open_site: OpenSite) -
         return Refusal(Code.BAD_REQUEST)
     except Exception as error:  # an exception's text may name a patient: it must not leave
         if site is not None:
-            log_failure(site.home, step, error)
+            with suppress(OSError):  # a full disk must not make words of the error leave
+                log_failure(site.home, step, error)
         return Refusal(Code.FAILED)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from client.store.reading_shelf import Opening
 from client.store.store import SiteStore
 from protocol.records import Reading, SiteProgress
 from protocol.study import Study
+
+
+class ReadingRefused(ValueError):
+    """An answer that is not kept; the sentence names no case and no reader."""
 
 
 def next_case(store: SiteStore, study: Study, cycle: int, reader: str) -> Opening | None:
@@ -37,8 +43,25 @@ def waiting(store: SiteStore, study: Study, cycle: int) -> list[Opening]:
 
 
 def submit(store: SiteStore, study: Study, cycle: int, opening: Opening, reading: Reading) -> None:
-    """Keep an answer; on return it is committed."""
+    """Keep an answer; on return it is committed.
+
+    Readings are never changed, so what consensus could not settle must not get in; and two readers
+    may have been given the last reading of a grant at once.
+
+    Raises:
+        ReadingRefused: it does not answer the task, the case is not open, this reader has answered
+            it, or the grant is spent.
+    """
+    _check(study, reading)
     with store.transaction():
+        identity = study.identity
+        if opening.case not in {o.case for o in store.readings.opened(identity, cycle)}:
+            raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
+        if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
+            raise ReadingRefused("this reader has answered the case; accepted is one answer each")
+        granted = store.readings.granted(identity, cycle)
+        if spent(store, study, cycle) >= granted:
+            raise ReadingRefused(f"the grant of {granted} {study.budget.unit} is spent")
         store.readings.add(study.identity, cycle, opening.case, opening.purpose, reading)
 
 
@@ -73,6 +96,25 @@ def progress(store: SiteStore, study: Study, cycle: int, site: str) -> SiteProgr
         minutes=round(seconds / 60, 1),
         waiting=len(waiting(store, study, cycle)),
     )
+
+
+def _check(study: Study, reading: Reading) -> None:
+    classes, ones = len(study.task.classes), sum(reading.value)
+    if reading.answer != "answered" and reading.value:
+        raise ReadingRefused(f"a value with the answer {reading.answer!r}; accepted is none")
+    if reading.answer == "answered" and (
+        len(reading.value) != classes
+        or not set(reading.value) <= {0, 1}
+        or (ones != 1 and not study.task.multi_label)
+    ):
+        accepted = "0s and 1s" if study.task.multi_label else "one 1 and else 0s"
+        raise ReadingRefused(
+            f"the value {reading.value}; accepted are {classes} numbers, {accepted}"
+        )
+    try:
+        datetime.fromisoformat(reading.at)
+    except ValueError:
+        raise ReadingRefused(f"the time {reading.at!r}; accepted is ISO 8601") from None
 
 
 def _minutes(seconds: float) -> int:

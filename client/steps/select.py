@@ -8,14 +8,15 @@ from typing import Literal
 import numpy as np
 
 from client import scored_pool
-from client.queue import expected_seconds
+from client.queue import expected_seconds, spent
 from client.site import Site
 from client.steps.outcome import Outcome
 from client.steps.report import strategy_of
 from client.store.reading_shelf import Opening
 from client.store.step_shelf import StepRefused
-from protocol.records import Indices, StepKey
-from protocol.seeds import Purpose, generator
+from protocol.records import Indices, Purpose, StepKey
+from protocol.seeds import Purpose as Stream
+from protocol.seeds import generator
 from protocol.steps import Code, Selected, StepRequest
 from protocol.study import Study
 
@@ -46,16 +47,20 @@ def _openings(site: Site, study: Study, key: StepKey, count: int) -> list[Openin
     store = site.store
     spare = _SPARE if study.budget.unit == "minutes" else 1
     cases = spare * _cases(site, study, count)
-    granted = _cases(site, study, store.readings.granted(key.study) + count)
-    audit_read, explored = (store.readings.read_for(key.study, p) for p in ("audit", "explore"))
+    before = sum(spent(store, study, cycle) for cycle in range(key.cycle))
+    paid = _cases(site, study, before + store.readings.granted(key.study, key.cycle) + count)
+
+    def due(share: float, purpose: Purpose) -> int:
+        read = store.readings.read_for(key.study, purpose)
+        waiting = store.readings.open_for(key.study, key.cycle, purpose)
+        return max(0, spare * (_share(share, paid) - read) - waiting)
 
     left = store.cases.audit_left(key.study, study.audit.patients, key.cycle)
-    due = spare * (_share(study.audit.grant, granted) - audit_read)
-    audit = [Opening(int(case), "audit") for case in left[: min(max(0, due), cases)]]
-
-    due = spare * (_share(study.budget.exploration * (1 - study.audit.grant), granted) - explored)
-    wanted, extra = _training(site, study, key, cases - len(audit), max(0, due))
-    return _mix(wanted, [*audit, *extra], _rng(site, study, key, Purpose.AUDIT))
+    audits = min(due(study.audit.grant, "audit"), cases)
+    audit = [Opening(int(case), "audit") for case in left[:audits]]
+    explore = due(study.budget.exploration * (1 - study.audit.grant), "explore")
+    wanted, extra = _training(site, study, key, cases - len(audit), explore)
+    return _mix(wanted, [*audit, *extra], _rng(site, study, key, Stream.AUDIT))
 
 
 def _training(
@@ -70,10 +75,10 @@ def _training(
     count = min(count, pool.size)
     explore = min(explore, count)
     chosen = strategy_of(site, study, key.cycle).select(
-        pool, count - explore, _rng(site, study, key, Purpose.QUERY)
+        pool, count - explore, _rng(site, study, key, Stream.QUERY)
     )
     rest = np.setdiff1d(np.arange(pool.size), chosen)
-    random = _rng(site, study, key, Purpose.EXPLORE).choice(rest, size=explore, replace=False)
+    random = _rng(site, study, key, Stream.EXPLORE).choice(rest, size=explore, replace=False)
 
     def openings(rows: Indices, purpose: Literal["query", "explore"]) -> list[Opening]:
         probs = pool.require("probs")
@@ -102,8 +107,8 @@ def _share(share: float, cases: int) -> int:
     return math.floor(share * cases + 0.5)
 
 
-def _rng(site: Site, study: Study, key: StepKey, purpose: Purpose) -> np.random.Generator:
-    cold = key.cycle == 0 and purpose is Purpose.QUERY
+def _rng(site: Site, study: Study, key: StepKey, purpose: Stream) -> np.random.Generator:
+    cold = key.cycle == 0 and purpose is Stream.QUERY
     return generator(
-        study.seed, site.number, key.cycle, key.sequence, Purpose.COLD_START if cold else purpose
+        study.seed, site.number, key.cycle, key.sequence, Stream.COLD_START if cold else purpose
     )

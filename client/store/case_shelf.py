@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,25 +46,40 @@ class CaseShelf:
     connection: sqlite3.Connection
 
     def enrol(self, cases: Iterable[Enrolled]) -> int:
-        """How many cases were new; those known already, or purged once, are left alone."""
+        """How many cases were new; those known already, or purged once, are left alone.
+
+        Raises:
+            ValueError: a patient would have cases in two splits.
+        """
         gone = {row[0] for row in self.connection.execute("SELECT key FROM tombstones")}
-        before = self.connection.total_changes
         new = 0
         for case in cases:
             if case.key in gone or case.patient in gone:
                 continue
             self.connection.execute(
-                "INSERT OR IGNORE INTO patients (key, number) VALUES (?, ?)",
+                "INSERT INTO patients (key, number) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
                 (case.patient, case.number),
             )
             before = self.connection.total_changes
             self.connection.execute(
-                "INSERT OR IGNORE INTO cases (key, patient, split, row) "
-                "SELECT ?, id, ?, ? FROM patients WHERE key = ?",
-                (case.key, case.split, case.row, case.patient),
+                "INSERT INTO cases (key, patient, split, row) "
+                "SELECT :key, id, :split, :row FROM patients WHERE key = :patient "
+                "AND NOT EXISTS (SELECT 1 FROM cases WHERE key = :key)",
+                {"key": case.key, "split": case.split, "row": case.row, "patient": case.patient},
             )
             new += self.connection.total_changes - before
+        self._refuse_two_splits()
         return new
+
+    def _refuse_two_splits(self) -> None:
+        found = self.connection.execute(
+            "SELECT count(*) FROM (SELECT patient FROM cases GROUP BY patient "
+            "HAVING count(DISTINCT split) > 1)"
+        ).fetchone()
+        if found[0]:
+            raise ValueError(
+                f"{found[0]} patients with cases in two splits; accepted is one split per patient"
+            )
 
     def lock(self, targets: Iterable[tuple[str, Sequence[int]]]) -> None:
         """Record the known answers of locked test cases, by case key."""
@@ -93,18 +109,15 @@ class CaseShelf:
 
     def rows(self, ids: Indices) -> Indices:
         """The source's row of each case, in the order given."""
-        found = dict(self.connection.execute("SELECT id, row FROM cases").fetchall())
-        return np.array([found[int(i)] for i in ids], dtype=np.int64)
+        return np.array(self._column("row", ids), dtype=np.int64)
 
     def patients(self, ids: Indices) -> Indices:
         """The patient's number in the database of each case, in the order given."""
-        found = dict(self.connection.execute("SELECT id, patient FROM cases").fetchall())
-        return np.array([found[int(i)] for i in ids], dtype=np.int64)
+        return np.array(self._column("patient", ids), dtype=np.int64)
 
     def keys_of(self, ids: Indices | Sequence[int]) -> list[str]:
         """The case key of each case, in the order given."""
-        found = dict(self.connection.execute("SELECT id, key FROM cases").fetchall())
-        return [found[int(i)] for i in ids]
+        return self._column("key", ids)
 
     def locked(self) -> tuple[Indices, NDArray[np.uint8]]:
         """Ids of locked test cases and their (n, classes) answers. For the evaluate step alone."""
@@ -149,8 +162,11 @@ class CaseShelf:
 
     def ids(self, keys: Sequence[str]) -> Indices:
         """The id of each case key that is known, by id."""
-        found = dict(self.connection.execute("SELECT key, id FROM cases").fetchall())
-        return np.array(sorted(found[key] for key in keys if key in found), dtype=np.int64)
+        rows = self.connection.execute(
+            "SELECT id FROM cases WHERE key IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (json.dumps(list(keys)),),
+        )
+        return np.array([row[0] for row in rows], dtype=np.int64)
 
     def fact(self, name: str, default: str = "") -> str:
         """A fact about the source, such as whether it names patients."""
@@ -160,6 +176,15 @@ class CaseShelf:
     def set_fact(self, name: str, value: str) -> None:
         """Record a fact about the source."""
         self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def _column(self, name: str, ids: Indices | Sequence[int]) -> list[Any]:
+        """One column of these cases, in the order given."""
+        rows = self.connection.execute(
+            f"SELECT id, {name} FROM cases WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608  # fixed names
+            (json.dumps([int(i) for i in ids]),),
+        )
+        found = dict(rows.fetchall())
+        return [found[int(i)] for i in ids]
 
     def _ids(self, clause: str, arguments: dict[str, object], order: str = "id") -> Indices:
         sql = f"SELECT cases.id {clause} ORDER BY cases.{order}"  # clauses are our own constants

@@ -71,8 +71,9 @@ class ReadingShelf:
     def opened(self, study: str, cycle: int) -> list[Opening]:
         """The cases put before the readers in a cycle, in the order they are to be read."""
         rows = self.connection.execute(
-            'SELECT "case", purpose, probs FROM openings WHERE study = ? AND cycle = ? '
-            "ORDER BY position",
+            'SELECT "case", purpose, probs FROM openings JOIN cases ON cases.id = "case" '
+            "JOIN patients ON patients.id = patient "
+            "WHERE study = ? AND cycle = ? AND NOT excluded ORDER BY position",
             (study, cycle),
         )
         return [Opening(c, p, tuple(json.loads(probs)) if probs else None) for c, p, probs in rows]
@@ -82,6 +83,16 @@ class ReadingShelf:
         row = self.connection.execute(
             'SELECT count(DISTINCT "case") FROM readings WHERE study = ? AND purpose = ?',
             (study, purpose),
+        ).fetchone()
+        return int(row[0])
+
+    def open_for(self, study: str, cycle: int, purpose: Purpose) -> int:
+        """How many cases are open for a purpose in a cycle that nobody has read yet."""
+        row = self.connection.execute(
+            "SELECT count(*) FROM openings o WHERE study = ? AND cycle = ? AND purpose = ? "
+            "AND NOT EXISTS (SELECT 1 FROM readings r WHERE r.study = o.study "
+            'AND r."case" = o."case")',
+            (study, cycle, purpose),
         ).fetchone()
         return int(row[0])
 

@@ -1,11 +1,12 @@
 """The tables of a site's database, as a list of migrations that only ever grows.
 
-Each migration runs in one transaction together with the number that records it.
+All that a database lacks run in one transaction together with the number that records them.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 _FIRST = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -16,7 +17,7 @@ CREATE TABLE patients (
     excluded INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE cases (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- a purged case's id never comes back to another
     key TEXT NOT NULL UNIQUE,
     patient INTEGER NOT NULL REFERENCES patients (id),
     split TEXT NOT NULL CHECK (split IN ('pool', 'locked')),
@@ -67,6 +68,9 @@ CREATE TABLE purging ("case" INTEGER PRIMARY KEY);
 CREATE TABLE tombstones (key TEXT PRIMARY KEY, at TEXT NOT NULL);
 CREATE TRIGGER readings_are_never_changed BEFORE UPDATE ON readings
 BEGIN SELECT RAISE(ABORT, 'readings are append-only'); END;
+CREATE TRIGGER readings_are_never_replaced BEFORE INSERT ON readings
+WHEN EXISTS (SELECT 1 FROM readings WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'readings are append-only'); END;
 CREATE TRIGGER readings_leave_only_by_a_purge BEFORE DELETE ON readings
 WHEN NOT EXISTS (SELECT 1 FROM purging WHERE "case" = OLD."case")
 BEGIN SELECT RAISE(ABORT, 'readings are append-only'); END;
@@ -103,12 +107,34 @@ def migrate(connection: sqlite3.Connection) -> None:
     Raises:
         SchemaTooNew: it is ahead of this code.
     """
+    if _version(connection) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")  # and look again: another process may have migrated
+    try:
+        for number in range(_version(connection), len(MIGRATIONS)):
+            for statement in _statements(MIGRATIONS[number]):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         raise SchemaTooNew(
             f"the database has schema {version}, this wardround knows up to {len(MIGRATIONS)}"
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
-        )
+    return version
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The script's statements one by one; `executescript` would commit what is open."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

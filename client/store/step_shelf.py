@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
+from functools import lru_cache
 
 from protocol.records import StepKey
 from protocol.steps import Code
@@ -26,11 +27,20 @@ class StepShelf:
     connection: sqlite3.Connection
 
     def approve(self, study: Study, weights: str) -> None:
-        """Let a study run here, by its identity and the hash of its first weights."""
+        """Let a study run here, by its identity and the hash of its first weights.
+
+        Raises:
+            ValueError: it was approved with other first weights.
+        """
         self.connection.execute(
             "INSERT OR IGNORE INTO studies (identity, document, weights) VALUES (?, ?, ?)",
             (study.identity, json.dumps(document(study)), weights),
         )
+        if (known := self.weights(study.identity)) != weights:
+            raise ValueError(
+                f"first weights {weights[:12]} for a study that was approved with {known[:12]}; "
+                "accepted are those"
+            )
 
     def study(self, identity: str) -> Study:
         """The approved study of that identity.
@@ -43,7 +53,7 @@ class StepShelf:
         ).fetchone()
         if row is None:
             raise StepRefused(Code.NOT_APPROVED, f"study {identity[:12]} is not approved here")
-        return parse(json.loads(row[0]))
+        return _study(str(row[0]))
 
     def weights(self, identity: str) -> str:
         """The hash of an approved study's first weights."""
@@ -100,3 +110,9 @@ class StepShelf:
             "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (key.study, key.cycle, key.step, key.round, key.sequence, payload, reply, at),
         )
+
+
+@lru_cache(maxsize=8)
+def _study(text: str) -> Study:
+    """A stored study, checked once for all its steps and, in a simulation, for all sites."""
+    return parse(json.loads(text))
