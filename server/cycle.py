@@ -95,9 +95,25 @@ def progress(
     committed = c.ledger.records(stage, SiteProgress)
     if committed is not None:
         return committed
-    read = c.rooms.read(c.federation, cycle, shared)
+    read = _accounted(shared, c.rooms.read(c.federation, cycle, shared))
     c.ledger.commit(stage, read)
     return read
+
+
+def _accounted(
+    shared: Mapping[str, Grant], told: Mapping[str, SiteProgress]
+) -> dict[str, SiteProgress]:
+    """For every grant what became of it, so that granted = spent + returned.
+
+    A site that never heard of its grant returns it. One that fell silent may have spent it, and
+    counts as if it had: the study's total must not be exceeded when it comes back.
+    """
+    return {
+        site: replace(told[site], returned=grant.count - told[site].spent)
+        if site in told
+        else SiteProgress(site, spent=grant.count, returned=0, readings=0, minutes=0.0)
+        for site, grant in shared.items()
+    }
 
 
 def trained(c: Coordination, cycle: int, start: GlobalState) -> GlobalState:

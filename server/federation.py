@@ -101,6 +101,8 @@ class Federation:
         for site, reply in self._exchange(stage, asked):
             if isinstance(reply, Refusal):
                 failed[site] = reply.code
+            elif reply.site != site:  # a site speaks for itself alone
+                failed[site] = Code.BAD_REQUEST
             else:
                 yield reply
         if len(asked) - len(failed) < self.quorum * len(self.nodes):

@@ -103,9 +103,10 @@ class Ledger:
 
     def next_epoch(self) -> int:
         """One more than any ServerApp of this study has had, and remembered."""
-        self.connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE study = ?", (self.study,))
-        row = self.connection.execute("SELECT epoch FROM runs WHERE study = ?", (self.study,))
-        return int(row.fetchone()[0])
+        row = self.connection.execute(
+            "UPDATE runs SET epoch = epoch + 1 WHERE study = ? RETURNING epoch", (self.study,)
+        )
+        return int(row.fetchall()[0][0])
 
     def settle_sites(self, sites: Sequence[str]) -> None:
         """Fix which sites take part, in site order.

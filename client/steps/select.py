@@ -56,11 +56,12 @@ def _openings(site: Site, study: Study, key: StepKey, count: int) -> list[Openin
         return max(0, spare * (_share(share, paid) - read) - waiting)
 
     left = store.cases.audit_left(key.study, study.audit.patients, key.cycle)
-    audits = min(due(study.audit.grant, "audit"), cases)
-    audit = [Opening(int(case), "audit") for case in left[:audits]]
+    audits = min(due(study.audit.grant, "audit"), cases, len(left))
     explore = due(study.budget.exploration * (1 - study.audit.grant), "explore")
-    wanted, extra = _training(site, study, key, cases - len(audit), explore)
-    return _mix(wanted, [*audit, *extra], _rng(site, study, key, Stream.AUDIT))
+    wanted, extra = _training(site, study, key, cases - audits, explore)
+    audit = [Opening(int(case), "audit") for case in left[: cases - len(wanted) - len(extra)]]
+    mixed = _mix(wanted, [*audit[:audits], *extra], _rng(site, study, key, Stream.AUDIT))
+    return [*mixed, *audit[audits:]]  # these fill what an exhausted pool leaves of the grant
 
 
 def _training(

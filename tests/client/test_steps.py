@@ -274,6 +274,22 @@ def test_a_pool_smaller_than_the_grant_is_opened_whole(
     assert ask(site, study, "select", cycle=1, grant=Grant(0, "")).opened == 0
 
 
+def test_audit_cases_fill_what_an_exhausted_pool_leaves_of_a_grant(
+    tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask
+) -> None:
+    study = tiny_study("audit.patients=0.5")
+    site, arrays = tiny_site(study), first_weights(study)
+    _, pool = audit_and_pool(site, study)
+    told = ask(site, study, "report", arrays=arrays)
+    assert told.capacity == 40  # and all of it can be used
+    count = len(pool) + 7
+    assert ask(site, study, "select", grant=Grant(count, "")).opened == count
+    kinds = purposes(site, study, 0)
+    due = round(0.1 * count)
+    assert kinds.count("audit") == 7
+    assert kinds[-(7 - due) :] == ["audit"] * (7 - due)  # behind all others
+
+
 def test_several_readers_per_case_open_fewer_cases(
     tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask, read_cases: Read
 ) -> None:
