@@ -51,6 +51,7 @@ def answer(site: Site, request: StepRequest) -> Reply:
     with store.transaction():
         outcome.write()
         store.steps.remember(key, payload, pack(outcome.reply), now())
+    store.rest()
     return outcome.reply
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +81,7 @@ class Study(Section):
             )
         return self
 
-    @property
+    @cached_property  # asked for at every step and reading
     def identity(self) -> str:
         """Hash of everything that hospitals agree to (hex, 64): the file less [simulation]."""
         content = self.model_dump(mode="json", by_alias=True, exclude={"simulation"})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from client.learning.augment import active, apply, draw
 from client.learning.images import normalised
@@ -18,6 +21,7 @@ from client.learning.networks import last_linear
 from client.learning.randomness import seeded_dropout, torch_generator
 from client.learning.resident import Resident
 from protocol.sections import Task, Training
+from protocol.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,8 @@ def train(
     resident: Resident,
     images: NDArray[np.uint8],
     targets: NDArray[Any],
-    training: Training,
+    study: Study,
     *,
-    task: Task,
     round_: int,
     mu: float,
     rng: np.random.Generator,
@@ -53,8 +56,7 @@ def train(
         resident: its weights are where the training starts and where it ends.
         images: (n, channels, height, width), as the task says; n = 0 leaves the model alone.
         targets: (n, classes) probabilities, one-hot or soft.
-        training: how.
-        task: whether classes are independent of each other, and the shape of an image.
+        study: how, whether classes are independent of each other, and the shape of an image.
         round_: within the cycle, from 0; sets the learning rate.
         mu: of FedProx (Li et al., MLSys 2020, equation 2); 0 is none.
         rng: of order, augmentation and dropout.
@@ -63,6 +65,7 @@ def train(
         ValueError: shapes that do not fit, targets outside [0, 1], a round outside the cycle, or
             weights that are not finite after training.
     """
+    training, task = study.training, study.task
     wanted = _checked(resident, images, targets, task)
     rate = learning_rate(training, round_)
     if len(images) == 0:
@@ -153,7 +156,7 @@ class _Step:
         self._gradient = resident.bind_gradients()
         self._start = resident.flat.clone() if mu else None
         self._mu = mu
-        self._optimizer = optimizer(resident, training, rate)
+        self._update = rule(resident, training, rate)
         self._multi_label = task.multi_label
         self._gamma = training.focal_gamma if training.loss == "focal" else 0.0
         self._weights: torch.Tensor | None = None
@@ -176,7 +179,7 @@ class _Step:
         torch.autograd.backward(loss)
         if self._start is not None:
             add_proximal(self._gradient, self._flat, self._start, self._mu)
-        self._optimizer.step()
+        self._update()
         return loss.detach()
 
 
@@ -187,13 +190,44 @@ def add_proximal(
     gradient.add_(weights, alpha=mu).sub_(start, alpha=mu)
 
 
-def optimizer(resident: Resident, training: Training, rate: float) -> torch.optim.Optimizer:
-    """A fresh optimizer of the flat vector; adam decays weights decoupled (AdamW, ICLR 2019)."""
-    decay = training.weight_decay
-    if training.optimizer == "adam":
-        return torch.optim.AdamW([resident.flat], lr=rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(
-        [resident.flat], lr=rate, momentum=training.momentum, weight_decay=decay, fused=True
+def rule(resident: Resident, training: Training, rate: float) -> Callable[[], None]:
+    """A fresh optimizer: each call updates the flat vector by the flat gradient, in place.
+
+    Torch's fused functions without `torch.optim.Optimizer` around them, which would import torch's
+    compiler, a second or more in every process, and costs a site more than the update itself.
+    Adam decays weights decoupled (AdamW; Loshchilov and Hutter, ICLR 2019).
+    """
+    weights, gradients = [resident.flat], [resident.gradient]
+    if training.optimizer == "sgd":
+        return partial(
+            sgd,
+            weights,
+            gradients,
+            [None],
+            fused=True,
+            lr=rate,
+            momentum=training.momentum,
+            weight_decay=training.weight_decay,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+    return partial(
+        adamw,
+        weights,
+        gradients,
+        [torch.zeros_like(resident.flat)],
+        [torch.zeros_like(resident.flat)],
+        [],
+        [torch.zeros((), device=resident.device)],
+        fused=True,
+        lr=rate,
+        beta1=0.9,
+        beta2=0.999,
+        eps=1e-8,
+        weight_decay=training.weight_decay,
+        amsgrad=False,
+        maximize=False,
     )
 
 

@@ -146,6 +146,8 @@ class _Crew:
     """Worker processes and who of them is busy."""
 
     def __init__(self, run_id: int, nodes: Mapping[int, Path], workers: int) -> None:
+        import client.dispatch  # noqa: F401 - before the fork, or every worker imports torch itself
+
         fork = multiprocessing.get_context("fork")
         self._idle: list[Connection] = []
         self._busy: dict[Connection, tuple[Message, float]] = {}
