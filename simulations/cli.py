@@ -65,7 +65,8 @@ def simulate(
     form: Format = "text",
 ) -> None:
     """Run a study on simulated hospitals, arms against each other, seed by seed."""
-    from simulations.command import run_simulation
+    from protocol.study import load
+    from simulations.command import run_simulation, study_path
 
     overrides = list(sets or [])
     overrides += [f"simulation.sites={sites}"] if sites is not None else []
@@ -76,7 +77,7 @@ def simulate(
         "scored_on": scored_on,
         "keep_rounds": keep_rounds,
     }
-    run_simulation(study, overrides, data, arms, seeds, out, options, form)
+    run_simulation(load(study_path(study), overrides), data, arms, seeds, out, options, form)
 
 
 @app.command()

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from protocol.study import Study, StudyError, load
+from protocol.study import Study, StudyError
 from simulations.plan import PlanError, plan_of
 from simulations.results.compare import Choice, Comparison, compare
 from simulations.results.report import write_report
-from simulations.simulate import simulate
 from simulations.studies import committed
 from simulations.terminal import check_format, print_json
 from simulations.watching import watching
@@ -20,8 +19,7 @@ _QUIET = ("FLWR_TELEMETRY_ENABLED", "RAY_USAGE_STATS_ENABLED")
 
 
 def run_simulation(
-    study: str,
-    overrides: Sequence[str],
+    study: Study,
     data: str,
     arms: str,
     seeds: str,
@@ -36,9 +34,10 @@ def run_simulation(
     for key, accepted in (("engine", ("local", "ray")), ("scored_on", ("test", "val"))):
         if options[key] not in accepted:
             raise PlanError(f"{key} {options[key]!r}: accepted is {' or '.join(accepted)}")
-    loaded = load(study_path(study), overrides)
     named = [arm.strip() for arm in arms.split(",") if arm.strip()]
-    plan = plan_of(loaded, data, named, seed_list(seeds, loaded), **options)
+    plan = plan_of(study, data, named, seed_list(seeds, study), **options)
+    from simulations.simulate import simulate  # torch: only once the plan is known to be sound
+
     with watching(plan, quiet=form == "json") as watch:
         simulate(plan, out, watch)
     path = write_report([out], out / "report.html")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from client.cases.cases import Cases
 from client.cases.open import open_cases
 from protocol.study import Study, StudyError, document, parse
+from strategies.chosen import decisions
 from strategies.query import QUERY
 
 FULL = "full"
@@ -125,6 +126,31 @@ class Plan:
         return content
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Which run of a plan.
+
+    Attributes:
+        out: the simulation's folder.
+        arm: see `Plan.study_of`.
+        seed: its split, first weights and readers.
+    """
+
+    out: Path
+    arm: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """The run's own folder."""
+        return self.out / self.arm.replace(":", "-") / f"seed-{self.seed}"
+
+    def finished(self) -> bool:
+        """Whether it has run to its end."""
+        path = self.folder / "run.json"
+        return path.exists() and bool(json.loads(path.read_text(encoding="utf-8"))["finished"])
+
+
 def plan_of(
     study: Study, source: str, arms: Sequence[str], seeds: Sequence[int], **more: Any
 ) -> Plan:
@@ -140,7 +166,7 @@ def plan_of(
         document(study), source, tuple(dict.fromkeys(arms)), tuple(dict.fromkeys(seeds)), **more
     )
     for arm in plan.arms:
-        plan.study_of(arm, plan.seeds[0])
+        decisions(plan.study_of(arm, plan.seeds[0]), allow_import=True)
     return plan
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,35 +22,10 @@ from server.events import Event, Notify
 from simulations.hospitals import Hospitals, admit, rows_of, write_images
 from simulations.oracle import Oracle
 from simulations.people import SimulatedRooms
-from simulations.plan import FULL, Plan, write_json, write_text
+from simulations.plan import FULL, Plan, Task, write_json, write_text
 from simulations.record import Record
 
 Engine = Callable[[Hospitals, Assignment], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Which run of a plan.
-
-    Attributes:
-        out: the simulation's folder.
-        arm: see `Plan.study_of`.
-        seed: its split, first weights and readers.
-    """
-
-    out: Path
-    arm: str
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        """The run's own folder."""
-        return self.out / self.arm.replace(":", "-") / f"seed-{self.seed}"
-
-    def finished(self) -> bool:
-        """Whether it has run to its end."""
-        path = self.folder / "run.json"
-        return path.exists() and bool(json.loads(path.read_text(encoding="utf-8"))["finished"])
 
 
 def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Notify) -> None:

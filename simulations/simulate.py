@@ -18,9 +18,9 @@ from server.app import Assignment
 from server.app import carry_out as serve
 from server.events import Event
 from simulations.hospitals import Hospitals, rows_of
-from simulations.plan import FULL, Plan, PlanError, write_json
+from simulations.plan import FULL, Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
-from simulations.run import Task, carry_out
+from simulations.run import carry_out
 
 Watch = Callable[[Task, Event], None]
 
@@ -81,7 +81,7 @@ class _Runner:
     """A child process with one run."""
 
     task: Task
-    process: Any
+    child: Any
     events: Connection
 
 
@@ -95,18 +95,18 @@ def _side_by_side(plan: Plan, cases: Cases, tasks: list[Task], watch: Watch) -> 
             while waiting and len(running) < plan.workers:
                 ours, theirs = fork.Pipe(duplex=False)
                 task = waiting.pop(0)
-                process = fork.Process(target=_child, args=(plan, cases, task, theirs))
-                process.start()
+                child = fork.Process(target=_child, args=(plan, cases, task, theirs))
+                child.start()
                 theirs.close()
-                running.append(_Runner(task, process, ours))
+                running.append(_Runner(task, child, ours))
             for runner in _heard(running, watch):
-                runner.process.join()
+                runner.child.join()
                 running.remove(runner)
-                if runner.process.exitcode != 0:
+                if runner.child.exitcode != 0:
                     failed.append(f"arm {runner.task.arm}, seed {runner.task.seed}")
     finally:
         for runner in running:
-            runner.process.terminate()
+            runner.child.terminate()
     if failed:
         raise RunFailed(f"not finished: {'; '.join(failed)} (run.log in their folders says why)")
 

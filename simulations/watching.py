@@ -11,8 +11,7 @@ from typing import Any
 
 from protocol.study import Study
 from server.events import Event
-from simulations.plan import Plan
-from simulations.run import Task
+from simulations.plan import Plan, Task
 
 Watch = Callable[[Task, Event], None]
 

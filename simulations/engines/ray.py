@@ -23,7 +23,7 @@ from server.app import Assignment
 from server.app import build as server_app
 from server.events import Event, Notify
 from simulations.hospitals import Hospitals
-from simulations.run import Task
+from simulations.plan import Task
 
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",

@@ -1,0 +1,194 @@
+"""The command line as a person meets it: right input, wrong input, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.codec import unpack
+from protocol.records import GlobalState
+from protocol.study import document, load, parse
+from simulations.cli import main
+from simulations.command import seed_list, study_path
+from simulations.documenting import pages
+from simulations.plan import PlanError
+from simulations.studies import committed
+from simulations.template import template
+
+ROOT = Path(__file__).parents[2]
+PNEUMONIA = ROOT / "../shared/data/cls_pneumoniamnist_28.npz"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def wardround(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """The command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["wardround", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return Done(code, told.out, told.err)
+
+    return call
+
+
+def test_new_check_freeze(wardround: Callable[..., Done], tmp_path: Path) -> None:
+    assert wardround("study", "new", "my.toml", "--name", "mine").returncode == 0
+    again = wardround("study", "new", "my.toml")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    checked = wardround("study", "check", "my.toml", "--format", "json")
+    identity = json.loads(checked.stdout)["identity"]
+    assert identity == load(tmp_path / "my.toml").identity
+    frozen = wardround("study", "freeze", "my.toml", "--out", "frozen")
+    assert identity in frozen.stdout
+    assert load(tmp_path / "frozen" / "study.toml").identity == identity
+    state = unpack(GlobalState, (tmp_path / "frozen" / "weights.safetensors").read_bytes())
+    assert sum(a.size for a in state.arrays.values()) > 300_000
+    other = wardround("study", "freeze", "my.toml", "--out", "frozen", "--set", "seed=4")
+    assert other.returncode == 2
+    assert "other frozen weights" in other.stderr
+
+
+def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., Done]) -> None:
+    checked = wardround(
+        "study", "check", str(committed()["demo"]), "--data", "phantom", "--format", "json"
+    )
+    expected = json.loads(checked.stdout)["expected"]
+    assert sorted(expected) == ["all sites", "site-01", "site-02", "site-03", "site-04"]
+    together = expected["all sites"]
+    assert together["audit"][-1] == 16  # a tenth of 160 readings
+    assert together["audit_set"] > 100
+    assert 0.01 < together["locked_half_widths"]["auroc"] < 0.1
+    assert together["audit_half_widths"]["auroc"] is None  # fewer than 20 cases
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("simulate", "nope"), "study 'nope'"),
+        (("simulate", "demo", "--arms", "entropi"), "arm 'entropi'"),
+        (("simulate", "demo", "--arms", ","), "no arm"),
+        (("simulate", "demo", "--seeds", "x"), "--seeds 'x'"),
+        (("simulate", "demo", "--engine", "gpu"), "engine 'gpu'"),
+        (("simulate", "demo", "--data", "missing.npz"), "missing.npz"),
+        (("simulate", "demo", "--set", "budget.totl=3"), "budget.totl"),
+        (("simulate", "demo", "--set", "query.strategy=bald"), "dropout"),
+        (("simulate", "demo", "--split", "halves"), "simulation.split"),
+        (("simulate", "demo", "--format", "xml"), "--format xml"),
+        (("simulate", "demo", "--workers", "0"), "--workers"),
+        (("compare", "nowhere"), "nowhere"),
+        (("compare",), "RUNS"),
+        (("report", "nowhere"), "nowhere"),
+        (("study", "check", "missing.toml"), "missing.toml"),
+        (("study", "freeze", "missing.toml"), "--out"),
+        (("simulat",), "simulat"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_code_2(
+    words: tuple[str, ...], says: str, wardround: Callable[..., Done], tmp_path: Path
+) -> None:
+    done = wardround(*words, *(("--out", "new") if words[0] == "simulate" else ()))
+    assert done.returncode == 2
+    assert says in done.stderr
+    if done.stderr.startswith("wardround:"):
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_input_in_a_process_of_its_own(tmp_path: Path) -> None:
+    code = "from simulations.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "simulate", "nope"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("wardround: study 'nope': accepted is")
+
+
+def test_seeds() -> None:
+    study = load(committed()["demo"])
+    assert seed_list("3", study) == [0, 1, 2]
+    assert seed_list("100-103", study) == [100, 101, 102, 103]
+    assert seed_list("3,7", study) == [3, 7]
+    for wrong in ("", "0", "-1", "a-b", "5-3", "1,x"):
+        with pytest.raises(PlanError):
+            seed_list(wrong, study)
+
+
+def test_committed_studies_are_valid_and_found() -> None:
+    assert {"demo", "pneumonia"} <= set(committed())
+    for name, path in committed().items():
+        assert load(path).name == name
+        assert study_path(name) == path
+
+
+def test_a_new_study_holds_every_default(tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    path.write_text(template("fresh"))
+    study = load(path)
+    bare = {"schema": 1, "name": "fresh", "task": {"classes": document(study)["task"]["classes"]}}
+    assert study == parse(bare)
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+def test_generated_pages_are_current(path: Path) -> None:
+    """If this fails: make docs."""
+    assert path.read_text(encoding="utf-8") == pages()[path]
+
+
+def test_pretrained_weights_must_fit(wardround: Callable[..., Done], tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"odd": np.zeros(3, np.float32)}, tmp_path / "odd.safetensors")
+    done = wardround(
+        "study",
+        "freeze",
+        str(committed()["demo"]),
+        "--out",
+        str(tmp_path / "f"),
+        "--weights",
+        str(tmp_path / "odd.safetensors"),
+    )
+    assert done.returncode == 2
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.slow
+def test_the_committed_pneumonia_study_learns(
+    wardround: Callable[..., Done], tmp_path: Path
+) -> None:
+    if not PNEUMONIA.exists():
+        pytest.skip("the PneumoniaMNIST file is not beside this checkout")
+    words = ["simulate", "pneumonia", "--data", str(PNEUMONIA), "--arms", "random,full"]
+    words += ["--set", "budget.total=120", "--workers", "2", "--format", "json"]
+    done = wardround(*words, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    arms = json.loads(done.stdout)["arms"]
+    assert arms["full"]["final"] > 0.93
+    assert 0.6 < arms["random"]["aubc"] < arms["full"]["final"]

@@ -1,0 +1,132 @@
+"""Killed with SIGKILL at random moments and continued: the same bits as uninterrupted."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+STUDY = """
+schema = 1
+name = "killed"
+[task]
+image = [1, 12, 12]
+classes = [{name = "a", definition = "a"}, {name = "b", definition = "b"}]
+[network]
+name = "tiny-cnn"
+[training]
+rounds_per_cycle = 4
+min_steps = 4
+max_steps = 4
+[query]
+strategy = "badge"
+[budget]
+total = 27
+first = 9
+per_cycle = 9
+[simulation]
+sites = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study file and 120 + 40 images."""
+    folder = tmp_path_factory.mktemp("killed")
+    rng = np.random.default_rng(1)
+    content = {}
+    for split, n in (("train", 120), ("val", 4), ("test", 40)):
+        content[f"{split}_images"] = rng.integers(0, 255, (n, 12, 12)).astype(np.uint8)
+        content[f"{split}_labels"] = rng.integers(0, 2, (n, 1))
+    np.savez(folder / "noise.npz", **content)
+    (folder / "killed.toml").write_text(STUDY)
+    return folder
+
+
+def start(folder: Path, out: Path, workers: int) -> subprocess.Popen[str]:
+    """The command in a process group of its own."""
+    words = [str(folder / "killed.toml"), "--data", str(folder / "noise.npz"), "--arms", "default"]
+    words += ["--workers", str(workers), "--out", str(out), "--format", "json"]
+    code = "from simulations.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "simulate", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(folder: Path, out: Path, workers: int = 1) -> dict[str, bytes]:
+    """Run to the end; everything that must be the same."""
+    process = start(folder, out, workers)
+    told, complaint = process.communicate(timeout=120)
+    assert process.returncode == 0, complaint
+    assert json.loads(told)["arms"]["default"]
+    run = out / "default" / "seed-0"
+    kept = sorted([*run.glob("models/*.safetensors"), *run.glob("*.jsonl")])
+    return {path.name: path.read_bytes() for path in kept}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folder: Path) -> dict[str, bytes]:
+    """What a run that nobody disturbs leaves behind."""
+    return finish(folder, folder / "whole")
+
+
+def killed_at(folder: Path, out: Path, when: float, workers: int) -> bool:
+    """Start, wait until the ledger is there and then a while, kill; whether it was still going."""
+    process = start(folder, out, workers)
+    ledger = out / "default" / "seed-0" / "ledger.db"
+    while process.poll() is None and not ledger.exists():
+        time.sleep(0.01)
+    time.sleep(when)
+    going = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        assert pipe is not None
+        pipe.close()
+    return going
+
+
+def test_killed_twice_and_continued_gives_the_same_bits(
+    folder: Path, uninterrupted: dict[str, bytes], tmp_path: Path
+) -> None:
+    assert killed_at(folder, tmp_path / "out", 0.15, 1)
+    killed_at(folder, tmp_path / "out", 0.3, 2)
+    assert finish(folder, tmp_path / "out") == uninterrupted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_at_random_steps(
+    seed: int, folder: Path, uninterrupted: dict[str, bytes], tmp_path: Path
+) -> None:
+    moments = random.Random(seed)  # noqa: S311 - when to kill, not a secret
+    for _ in range(5):
+        killed_at(folder, tmp_path / "out", moments.uniform(0, 0.6), moments.choice([1, 2]))
+    assert finish(folder, tmp_path / "out", moments.choice([1, 2])) == uninterrupted
+
+
+def test_a_second_simulation_waits_for_nobody(folder: Path, tmp_path: Path) -> None:
+    """Two at once in one folder: one is refused with a sentence, the other is not disturbed."""
+    first = start(folder, tmp_path / "out", 1)
+    while not (tmp_path / "out" / "plan.json").exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)
+    second = start(folder, tmp_path / "out", 1)
+    _, complaint = second.communicate(timeout=60)
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode == 2
+    assert complaint.count("\n") == 1
+    assert "in use by another simulation" in complaint
+    _, complaint = first.communicate(timeout=60)
+    assert first.returncode == 0, complaint
