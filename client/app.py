@@ -1,4 +1,4 @@
-"""The Flower ClientApp: thin handlers that turn a message into a step and an error into a code."""
+"""The Flower ClientApp: thin functions that turn a message into a step and an error into a code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from protocol.steps import Code, Refusal, Reply, StepRequest
 from protocol.wire import from_wire, to_wire
 
 OpenSite = Callable[[Context], Site]
-Handler = Callable[[Message, Context], Message]
+OnMessage = Callable[[Message, Context], Message]
 _OURS = ("protocol", "strategies", "client")
 
 
@@ -25,17 +25,17 @@ def build(open_site: OpenSite) -> ClientApp:
     """A ClientApp for the sites that `open_site` finds; it is asked anew for every message."""
     app = ClientApp()
     for name in ("hello", "report", "select", "progress"):
-        app.query(name)(_handler(name, open_site))
-    app.train()(_handler("train", open_site))
-    app.evaluate()(_handler("evaluate", open_site))
+        app.query(name)(_on_message(name, open_site))
+    app.train()(_on_message("train", open_site))
+    app.evaluate()(_on_message("evaluate", open_site))
     return app
 
 
-def _handler(step: str, open_site: OpenSite) -> Handler:
-    def handle(message: Message, context: Context) -> Message:
+def _on_message(step: str, open_site: OpenSite) -> OnMessage:
+    def on_message(message: Message, context: Context) -> Message:
         return Message(to_wire(_reply(step, message, context, open_site)), reply_to=message)
 
-    return handle
+    return on_message
 
 
 def _reply(step: str, message: Message, context: Context, open_site: OpenSite) -> Reply:

@@ -64,7 +64,7 @@ def _one(plan: Plan, cases: Cases, task: Task, workers: int, watch: Watch) -> No
     if plan.engine == "ray":
         from simulations.engines.ray import run_in_child
 
-        run_in_child(task, workers, notify)
+        run_in_child(plan, task, notify)
         return
 
     def engine(hospitals: Hospitals, assignment: Assignment) -> None:

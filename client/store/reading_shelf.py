@@ -169,11 +169,11 @@ class ReadingShelf:
 
     def training(self, study: str) -> list[Reading]:
         """Every answer to a case that may be trained on, in order."""
-        return self._of(study, f"purpose IN {_TRAINING}")
+        return _readings(self.connection, study, f"purpose IN {_TRAINING}")
 
     def audit(self, study: str) -> list[Reading]:
         """Every answer to an audit case, in order. For the evaluate step alone."""
-        return self._of(study, "purpose = 'audit'")
+        return _readings(self.connection, study, "purpose = 'audit'")
 
     def settle(self, study: str, labels: Mapping[str, Label]) -> None:
         """Replace the study's training labels by these, by case key."""
@@ -194,15 +194,16 @@ class ReadingShelf:
         targets = np.array([json.loads(row[1]) for row in rows], dtype=np.float32)
         return np.array([row[0] for row in rows], dtype=np.int64), targets
 
-    def _of(self, study: str, clause: str) -> list[Reading]:
-        rows = self.connection.execute(
-            "SELECT cases.key, reader, at, seconds, answer, value "  # noqa: S608  # our constants
-            'FROM readings JOIN cases ON cases.id = "case" '
-            "JOIN patients ON patients.id = patient "
-            f"WHERE study = ? AND NOT excluded AND {clause} ORDER BY readings.id",
-            (study,),
-        )
-        return [
-            Reading(case, reader, at, seconds, answer, tuple(json.loads(value)))
-            for case, reader, at, seconds, answer, value in rows
-        ]
+
+def _readings(connection: sqlite3.Connection, study: str, clause: str) -> list[Reading]:
+    rows = connection.execute(
+        "SELECT cases.key, reader, at, seconds, answer, value "  # noqa: S608  # our constants
+        'FROM readings JOIN cases ON cases.id = "case" '
+        "JOIN patients ON patients.id = patient "
+        f"WHERE study = ? AND NOT excluded AND {clause} ORDER BY readings.id",
+        (study,),
+    )
+    return [
+        Reading(case, reader, at, seconds, answer, tuple(json.loads(value)))
+        for case, reader, at, seconds, answer, value in rows
+    ]

@@ -20,6 +20,7 @@ from client.learning.train import (
 )
 from protocol.networks import Network, ResNet, TinyCNN
 from protocol.sections import Augmentation, ClassName, Task, Training
+from protocol.study import Study
 
 torch.set_num_threads(1)  # as every worker of the engine does; more change the bits
 
@@ -57,9 +58,11 @@ def site(n: int, seed: int = 0, classes: int = 2) -> tuple[np.ndarray, np.ndarra
 
 
 def run(resident: Resident, images: np.ndarray, targets: np.ndarray, **changes: Any) -> Trained:
-    given = {"task": task(), "round_": 0, "mu": 0.0, "rng": np.random.default_rng(7)} | changes
+    given = {"round_": 0, "mu": 0.0, "rng": np.random.default_rng(7)} | changes
+    asked = given.pop("task", task())
     training = given.pop("training", Training())
-    return train(resident, images, targets, training, **given)
+    study = Study(schema=1, name="tiny", task=asked, training=training)
+    return train(resident, images, targets, study, **given)
 
 
 def test_cosine_and_constant_schedules() -> None:
