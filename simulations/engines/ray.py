@@ -1,6 +1,7 @@
 """Flower's simulation engine, on Ray: slower to start, but it spans several hosts.
 
-It runs in a child process started from a neutral folder, because Ray's workers put the folder they
+With RAY_ADDRESS set it uses that cluster, whose hosts must share the results' folder. Otherwise it
+starts a Ray of its own. Either way it runs in a child process started from a neutral folder, because Ray's workers put the folder they
 are started from in front of every import; its lines of JSON tell what happens.
 """
 
@@ -11,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from flwr.app import Context
@@ -23,7 +24,7 @@ from server.app import Assignment
 from server.app import build as server_app
 from server.events import Event, Notify
 from simulations.hospitals import Hospitals
-from simulations.plan import Task
+from simulations.plan import Plan, Task
 
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -36,14 +37,15 @@ class RayFailed(RuntimeError):
     """The Ray engine ended without finishing the run."""
 
 
-def run_in_child(task: Task, workers: int, notify: Notify) -> None:
+def run_in_child(plan: Plan, task: Task, notify: Notify) -> None:
     """Run one arm and seed on Ray, in a child process in an empty folder.
 
     Raises:
         RayFailed: the child ended without finishing; its last lines say why.
     """
     command = [sys.executable, "-m", "simulations.engines.ray"]
-    wanted = [str(task.out.resolve()), task.arm, str(task.seed), str(workers)]
+    source = plan.source if plan.source == "phantom" else str(Path(plan.source).resolve())
+    wanted = [str(task.out.resolve()), task.arm, str(task.seed), source]
     with tempfile.TemporaryDirectory() as neutral, tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [*command, *wanted],
@@ -68,6 +70,7 @@ def on_ray(hospitals: Hospitals, assignment: Assignment, workers: int) -> None:
     from flwr.simulation import run_simulation
 
     homes = [str(home.resolve()) for home in hospitals.homes]
+    cluster = bool(os.environ.get("RAY_ADDRESS"))  # then the cluster says how many processors
 
     def open_site(context: Context) -> Site:
         from simulations.processes import single_thread
@@ -81,7 +84,7 @@ def on_ray(hospitals: Hospitals, assignment: Assignment, workers: int) -> None:
         num_supernodes=len(homes),
         backend_config={
             "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
-            "init_args": {"num_cpus": workers, "include_dashboard": False},
+            "init_args": {} if cluster else {"num_cpus": workers, "include_dashboard": False},
         },
     )
 
@@ -95,18 +98,18 @@ def _opened(home: str) -> Site:
     return _SITES[home]
 
 
-def _child(out: str, arm: str, seed: str, workers: str) -> None:
+def _child(out: str, arm: str, seed: str, source: str) -> None:
     """The child's whole life: one run, its events as lines of JSON."""
-    from simulations.plan import Plan
     from simulations.run import carry_out
+
+    plan = replace(Plan.load(Path(out)), source=source)
 
     def tell(event: Event) -> None:
         print(json.dumps(asdict(event)))
 
     def engine(hospitals: Hospitals, assignment: Assignment) -> None:
-        on_ray(hospitals, assignment, int(workers))
+        on_ray(hospitals, assignment, plan.workers)
 
-    plan = Plan.load(Path(out))
     carry_out(plan, plan.cases(), Task(Path(out), arm, int(seed)), engine, tell)
 
 
