@@ -1,8 +1,9 @@
 """Flower's simulation engine, on Ray: slower to start, but it spans several hosts.
 
-With RAY_ADDRESS set it uses that cluster, whose hosts must share the results' folder. Otherwise it
-starts a Ray of its own. Either way it runs in a child process started from a neutral folder, because Ray's workers put the folder they
-are started from in front of every import; its lines of JSON tell what happens.
+With RAY_ADDRESS set it uses that cluster, whose hosts must share the results' folder; otherwise it
+starts a Ray of its own. Either way it runs in a child process started from a neutral folder,
+because Ray's workers put the folder they are started from in front of every import. The child's
+lines of JSON tell what happens.
 """
 
 from __future__ import annotations
