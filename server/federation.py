@@ -35,7 +35,7 @@ class Federation:
         study: identity.
         epoch: of this start of the ServerApp.
         quorum: share of the sites that must answer.
-        patience: seconds to wait for the sites, and for the answers to a step.
+        patience: seconds to wait for the sites, and for the next answer to a step.
         nodes: Flower's node id of each site, in site order; filled by `gather`.
     """
 
@@ -134,7 +134,9 @@ class Federation:
                 waiting = [m for m in site_of if m not in arrived]
                 fresh = list(self.grid.pull_messages(waiting))
                 arrived.update((m.metadata.reply_to_message_id, m) for m in fresh)
-                if not fresh:
+                if fresh:  # one machine may compute the sites' steps one after another
+                    deadline = time.monotonic() + self.patience
+                else:
                     time.sleep(_POLL)
             site_of.pop(mid, None)
             yield site, _understood(stage.step, arrived.pop(mid, None))

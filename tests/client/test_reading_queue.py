@@ -230,7 +230,7 @@ turns = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     cycles=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 6), turns), min_size=1, max_size=3),
     unit=st.sampled_from(["readings", "minutes"]),

@@ -15,14 +15,16 @@ from client.home import open_store
 from client.queue import progress
 from client.site import Site
 from protocol.codec import digest, unpack
-from protocol.records import Arrays, GlobalState, Grant, SiteProgress
+from protocol.records import Arrays, GlobalState, Grant, SiteProgress, SiteUpdate
 from protocol.study import Study
-from server.app import Assignment, carry_out
+from server.app import carry_out
+from server.assignment import Assignment
 from server.course import Milestone
 from server.events import Event
 from server.federation import Federation
 from server.ledger import Ledger, Stage
 from simulations.engines.local import LocalGrid
+from strategies.aggregation import AGGREGATION
 
 NAMES = ("north", "south", "west")
 Read = Callable[..., int]
@@ -128,12 +130,16 @@ def world(
     """Makes a world for a study of the given overrides."""
 
     def make(
-        *overrides: str, name: str = "world", pools: tuple[int, ...] = (24, 24, 24), **rooms: Any
+        *overrides: str,
+        name: str = "world",
+        pools: tuple[int, ...] = (24, 24, 24),
+        locked: int = 8,
+        **rooms: Any,
     ) -> World:
         study = tiny_study(*overrides)
         folder = tmp_path / name
         homes = {
-            site: tiny_site(study, site, number, pool=pool, folder=folder).home
+            site: tiny_site(study, site, number, pool=pool, locked=locked, folder=folder).home
             for number, (site, pool) in enumerate(zip(NAMES, pools, strict=True))
         }
         weights = first_weights(study)
@@ -257,6 +263,28 @@ def test_scratch_and_warm_start(world: Callable[..., World]) -> None:
     assert asked[1] == [digest(two.weights), digest(two.model(0).arrays)]
 
 
+def test_the_model_is_the_aggregator_s_step_over_what_the_sites_sent(
+    world: Callable[..., World],
+) -> None:
+    made = world("training.start=warm", "aggregation.name=fedadam")
+    made.run()
+    before = made.model(0)
+    assert before.memory
+    updates = []
+    for home in made.homes.values():  # a site keeps the last update that it sent
+        with sqlite3.connect(home / "site.db") as connection:
+            (block,) = connection.execute(
+                "SELECT reply FROM steps WHERE step = 'train' AND cycle = 1"
+            ).fetchone()
+        connection.close()
+        updates.append(unpack(SiteUpdate, block))
+    assert [u.site for u in updates] == list(NAMES)
+    by_hand = AGGREGATION["fedadam"]().step(GlobalState(before.arrays, before.memory), updates)
+    found = made.model(1)
+    assert digest(by_hand.arrays) == digest(found.arrays)
+    assert digest(by_hand.memory) == digest(found.memory)
+
+
 def starts(made: World) -> list[str]:
     """Which arrays a site was told to start from, found by the step memo's payload."""
     with sqlite3.connect(made.homes["north"] / "site.db") as connection:
@@ -343,11 +371,11 @@ def test_killed_at_any_step_and_continued_it_is_the_same_run(
     at: tuple[int, str, int],
 ) -> None:
     if not unbroken:
-        whole = world(*TWO_ROUNDS, name="whole")
+        whole = world(*TWO_ROUNDS, name="whole", locked=0)
         unbroken.update(outcome(whole, whole.run()))
         committed = {row[:3] for row in unbroken["ledger"] if len(row) == 5}
         assert committed == set(STAGES)
-    made = world(*TWO_ROUNDS)
+    made = world(*TWO_ROUNDS, locked=0)
     for after in (False, True):
         with monkeypatch.context() as patch:
             patch.setattr(Ledger, "commit", dying(at, after=after))

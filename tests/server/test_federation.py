@@ -157,6 +157,21 @@ def test_a_silent_site_costs_its_patience_once_and_no_other_site(
     assert 0.2 < time.monotonic() - began < 1.0
 
 
+def test_sites_that_answer_one_after_another_are_all_waited_for(
+    function_grid: Any, node: Nodes
+) -> None:
+    def slow(name: str) -> Callable[[StepRequest], Selected]:
+        def answer(request: StepRequest) -> Selected:
+            time.sleep(0.1)
+            return Selected(name, 1)
+
+        return answer
+
+    nodes = sites_of(node, {name: slow(name) for name in NAMES})
+    grid = function_grid(nodes, lambda open_: open_[:1])
+    assert names(gathered(grid, patience=0.25)) == NAMES  # 0.4 s in all
+
+
 def test_a_message_that_could_not_be_sent_is_a_failure(function_grid: Any, node: Nodes) -> None:
     class Dropping(function_grid):  # type: ignore[misc]  # a class from a fixture
         def push_messages(self, messages: Any) -> Any:
@@ -205,8 +220,9 @@ def test_averaging_two_hundred_sites_holds_a_few_updates_at_a_time(
     from protocol.records import GlobalState
     from strategies.aggregation import AGGREGATION
 
-    alive: list[int] = []
+    alive: list[tuple[int, int]] = []
     living: weakref.WeakSet[Any] = weakref.WeakSet()
+    replies: weakref.WeakSet[Message] = weakref.WeakSet()
     count = 200
 
     def update(name: str, number: int) -> Any:
@@ -215,7 +231,16 @@ def test_averaging_two_hundred_sites_holds_a_few_updates_at_a_time(
         )
 
     all_names = [f"site-{i:03d}" for i in range(count)]
-    nodes = {i: node(name, i, update(name, i)) for i, name in enumerate(all_names)}
+
+    def seen(answer: Callable[[Message], Message]) -> Callable[[Message], Message]:
+        def reply(message: Message) -> Message:
+            made = answer(message)
+            replies.add(made)
+            return made
+
+        return reply
+
+    nodes = {i: seen(node(name, i, update(name, i))) for i, name in enumerate(all_names)}
     federation = Federation(function_grid(nodes, lambda open_: open_[:1]), "s", 1, 1.0, 30.0)
     federation.gather(count)
 
@@ -226,7 +251,7 @@ def test_averaging_two_hundred_sites_holds_a_few_updates_at_a_time(
             while isinstance(owner.base, np.ndarray):
                 owner = owner.base
             living.add(_Watched.of(owner))
-            alive.append(len(living))
+            alive.append((len(living), len(replies)))
             yield reply
 
     start = GlobalState({"w": np.zeros(2000, dtype=np.float32)})
@@ -237,7 +262,8 @@ def test_averaging_two_hundred_sites_holds_a_few_updates_at_a_time(
         gc.enable()
     assert state.arrays["w"][0] == pytest.approx((count - 1) / 2)
     assert len(alive) == count
-    assert max(alive) <= 3
+    assert max(updates for updates, _ in alive) <= 3
+    assert max(messages for _, messages in alive) <= 3
 
 
 class _Watched:
