@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from protocol.codec import CodecError, unpack
 from protocol.records import GlobalState
 from protocol.study import load
-from server.app import Assignment
+from server.assignment import Assignment
 from server.rooms import PolledRooms
 
 _CONFIG = "server.toml"

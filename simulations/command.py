@@ -9,8 +9,11 @@ from typing import Any
 
 from protocol.study import Study, StudyError
 from simulations.plan import PlanError, plan_of
-from simulations.results.compare import Choice, Comparison, compare
+from simulations.results.compare import compare
+from simulations.results.comparison import Comparison
+from simulations.results.outcomes import Choice
 from simulations.results.report import write_report
+from simulations.results.tables import to_json, to_table
 from simulations.studies import committed
 from simulations.terminal import check_format, print_json
 from simulations.watching import watching
@@ -42,7 +45,7 @@ def run_simulation(
         simulate(plan, out, watch)
     path = write_report([out], out / "report.html")
     if form == "json":
-        print_json(compare([out]).document() | {"report": str(path)})
+        print_json(to_json(compare([out])) | {"report": str(path)})
         return
     show(compare([out]))
     print(f"\nThe report: {path}")
@@ -53,7 +56,7 @@ def print_comparison(runs: Sequence[Path], metric: str, scope: str, form: str) -
     check_format(form)
     compared = compare(runs, Choice(metric=metric, scope=scope or None))
     if form == "json":
-        print_json(compared.document())
+        print_json(to_json(compared))
     else:
         show(compared)
 
@@ -67,7 +70,7 @@ def show(compared: Comparison) -> None:
     """The comparison as a table for people."""
     from rich.console import Console
 
-    Console().print(compared)
+    Console().print(to_table(compared))
 
 
 def study_path(name: str) -> Path:

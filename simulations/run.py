@@ -16,7 +16,7 @@ from client.cases.cases import Cases
 from client.learning.networks import initial_arrays
 from protocol.codec import digest
 from protocol.study import Study, document
-from server.app import Assignment
+from server.assignment import Assignment
 from server.course import Milestone
 from server.events import Event, Notify
 from simulations.hospitals import Hospitals, admit, rows_of, write_images

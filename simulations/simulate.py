@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from client.cases.cases import Cases
-from server.app import Assignment
 from server.app import carry_out as serve
+from server.assignment import Assignment
 from server.events import Event
 from simulations.hospitals import Hospitals, rows_of
 from simulations.plan import FULL, Plan, PlanError, Task, write_json

@@ -21,8 +21,8 @@ from flwr.app import Context
 from client.app import build as client_app
 from client.home import open_home
 from client.site import Site
-from server.app import Assignment
 from server.app import build as server_app
+from server.assignment import Assignment
 from server.events import Event, Notify
 from simulations.hospitals import Hospitals
 from simulations.plan import Plan, Task

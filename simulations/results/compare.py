@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.curves import (
     SCOPES,
     Curve,
@@ -16,78 +15,19 @@ from simulations.results.curves import (
     curve,
     lower_is_better,
 )
-from simulations.results.outcomes import Arm, bounds, summarise
-from simulations.results.outcomes import Choice as Choice  # asked for where `compare` is called
+from simulations.results.outcomes import Arm, Choice, bounds, summarise
 from simulations.results.paired import Paired, correct, pair
 from simulations.results.pairing import check
 from simulations.results.records import Runs, is_bound
 from simulations.results.runs import load
 from strategies.metrics.table import METRICS
 
-if TYPE_CHECKING:
-    from rich.console import Group
-
-    from simulations.results.tables import Json
-
 REFERENCE = "random"
 """The arm that others are compared with, where it was run."""
-MEASURES: Mapping[str, str] = {
-    "aubc": "area under the budget curve",
-    "final": "value at the end",
-    "worst_final": "worst site at the end",
-}
-"""What is compared between arms, the first one in the headline."""
 
 
 class CannotCompare(ValueError):
     """A metric, scope or reference that these runs do not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """All arms of some simulations, held against each other.
-
-    Attributes:
-        runs: what was compared.
-        choice: what was asked for.
-        scope: the scope used.
-        metric: the metric's name.
-        between: readings over which areas are taken; None where arms share no range.
-        arms: in the order they were asked for, the bound last.
-        reference: the arm that others are compared with; None with one arm.
-        paired: for each of MEASURES, every other arm against the reference.
-        notes: what a reader must know about these numbers, one sentence each.
-    """
-
-    runs: Runs
-    choice: Choice
-    scope: Scope
-    between: Range | None
-    arms: tuple[Arm, ...]
-    reference: str | None
-    paired: tuple[Paired, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def bound(self) -> Arm | None:
-        """The supervised bound, where it was run."""
-        return next((a for a in self.arms if a.is_bound), None)
-
-    def document(self) -> dict[str, Json]:
-        """The versioned JSON document, as plain values; see `tables.to_json`."""
-        from simulations.results.tables import to_json
-
-        return to_json(self)
-
-    def __rich__(self) -> Group:
-        """What a rich console prints; see `tables.to_table`."""
-        from simulations.results.tables import to_table
-
-        return to_table(self)
-
-    def against(self, measure: str) -> tuple[Paired, ...]:
-        """The paired differences of one measure."""
-        return tuple(p for p in self.paired if p.measure == measure)
 
 
 def compare(outs: Sequence[Path], choice: Choice | None = None) -> Comparison:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulations.results import words
 from simulations.results.bars import MOST, merged, shares, stacked
-from simulations.results.compare import Comparison
+from simulations.results.comparison import Comparison
 from simulations.results.curves import Curve, on_grid
 from simulations.results.drawing import Series, lines
 from simulations.results.outcomes import Arm

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from simulations.results import words
-from simulations.results.compare import MEASURES, Comparison
+from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.curves import Scope, estimated, known
 from simulations.results.outcomes import GOALS, Arm
 from simulations.results.records import Cycle, Run, Split

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulations.results import figures, page, words
-from simulations.results.compare import MEASURES, Comparison, compare
+from simulations.results.compare import compare
+from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.outcomes import Choice
 from strategies.metrics.table import METRICS
 

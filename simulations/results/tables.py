@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from simulations.results import words
-from simulations.results.compare import MEASURES, Comparison
+from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.outcomes import GOALS, Arm, Outcome, Summary
 from simulations.results.paired import Paired
 from strategies.metrics.table import METRICS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulations.results.compare import Comparison
+from simulations.results.comparison import Comparison
 from simulations.results.curves import lower_is_better
 from simulations.results.outcomes import Arm, Summary
 from simulations.results.paired import LEVEL, Paired

@@ -14,7 +14,7 @@ from simulations.results.compare import CannotCompare, compare
 from simulations.results.curves import Scope
 from simulations.results.outcomes import Choice
 from simulations.results.records import Split
-from simulations.results.tables import to_json
+from simulations.results.tables import to_json, to_table
 from strategies.metrics.table import METRICS
 
 Simulated = Callable[..., Path]
@@ -115,7 +115,7 @@ def test_whatever_is_missing_it_still_says_something(
     found = compare([simulated(**fields)])
     json.dumps(to_json(found), allow_nan=False)
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(found)
+    console.print(to_table(found))
     shown = console.export_text()
     assert found.arms[0].name in shown
     assert "nan" not in shown
