@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import tomli_w
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from client.site import ArrayImages, Site
@@ -55,7 +57,7 @@ def open_home(home: Path) -> Site:
     try:
         document = tomllib.loads((home / _CONFIG).read_text(encoding="utf-8"))
         config = HomeConfig.model_validate(document)
-        pixels = np.load(home / config.images, mmap_mode="r", allow_pickle=False)
+        pixels = _mapped((home / config.images).resolve())
     except FileNotFoundError as error:
         raise HomeError(f"{home}: {Path(error.filename).name} is missing") from None
     except (tomllib.TOMLDecodeError, ValidationError, ValueError):
@@ -68,6 +70,17 @@ def open_home(home: Path) -> Site:
         images=ArrayImages(pixels),
         allow_import=config.allow_import,
     )
+
+
+def _mapped(file: Path) -> NDArray[np.uint8]:
+    return _mapping(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _mapping(file: Path, changed: int) -> NDArray[np.uint8]:
+    """The file's array, mapped once for all simulated sites that share it."""
+    pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
+    return pixels
 
 
 def open_store(home: Path, *, durable: bool = True) -> SiteStore:

@@ -106,10 +106,13 @@ class StepShelf:
             "UPDATE steps SET reply = NULL WHERE study = ? AND step = ? AND reply IS NOT NULL",
             (key.study, key.step),
         )
-        self.connection.execute(
-            "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (key.study, key.cycle, key.step, key.round, key.sequence, payload, reply, at),
-        )
+        row = self.connection.execute(
+            "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, zeroblob(?), ?)",
+            (key.study, key.cycle, key.step, key.round, key.sequence, payload, len(reply), at),
+        ).lastrowid
+        # Not bound to the statement, which would keep a copy for as long as the database is open.
+        with self.connection.blobopen("steps", "reply", row or 0) as blob:
+            blob.write(reply)
 
 
 @lru_cache(maxsize=8)
