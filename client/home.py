@@ -68,6 +68,7 @@ def open_home(home: Path) -> Site:
         home=home,
         store=open_store(home, durable=config.durable),
         images=ArrayImages(pixels),
+        durable=config.durable,
         allow_import=config.allow_import,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.codec import CodecError, pack, unpack
+from protocol.files import replace_file
 from protocol.records import Indices
 from strategies.pool import Pool
 
@@ -47,16 +47,14 @@ class ScoredPool:
         return self.ids[keep], Pool(keep.size, signals, multi_label)
 
 
-def write(home: Path, scored: ScoredPool) -> None:
+def write(home: Path, scored: ScoredPool, *, sync: bool = True) -> None:
     """Keep a cycle's scored pool, and of the older ones only the cycle before.
 
     Whoever reads sees a file whole or not at all; writing the same cycle again replaces it.
     """
     folder = home / _FOLDER
     folder.mkdir(exist_ok=True)
-    fresh = folder / "fresh"
-    fresh.write_bytes(pack(scored))
-    os.replace(fresh, folder / _file(scored.study, scored.cycle))
+    replace_file(folder / _file(scored.study, scored.cycle), pack(scored), sync=sync)
     (folder / _file(scored.study, scored.cycle - 2)).unlink(missing_ok=True)
 
 

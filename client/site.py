@@ -43,6 +43,7 @@ class Site:
         name: unique in the federation.
         number: its place in site order, from 0; updates are folded in this order.
         home: its folder, where the database and the scored pool are.
+        durable: files are synced to disk before a step is answered; not in simulations.
         allow_import: a study may name strategies outside the project; only in simulations.
     """
 
@@ -51,6 +52,7 @@ class Site:
     home: Path
     store: SiteStore
     images: Images
+    durable: bool = True
     allow_import: bool = False
 
 

@@ -65,7 +65,7 @@ class StepKey:
     """The identity of one step, the same when it is repeated.
 
     Attributes:
-        study: the study's identity (hash of the study and of its first weights).
+        study: the study's identity; its first weights are checked when the first cycle begins.
         cycle: from 0.
         step: "hello", "report", "select", "progress", "train" or "evaluate".
         round: from 0 within the cycle; 0 for steps that have no rounds.

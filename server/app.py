@@ -62,7 +62,9 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
             chosen,
             federation,
             ledger,
-            ModelShelf(assignment.home / "models", assignment.keep_rounds),
+            ModelShelf(
+                assignment.home / "models", not assignment.rehearsal, assignment.keep_rounds
+            ),
             assignment.rooms,
             assignment.notify,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.codec import pack, unpack
+from protocol.files import replace_file
 from protocol.records import GlobalState
 
 
@@ -16,19 +16,19 @@ class ModelShelf:
 
     Attributes:
         folder: where; made on the first save.
+        durable: a file survives a power cut once it is saved.
         keep_rounds: keep every round's file; else, of a finished cycle, only its last one.
     """
 
     folder: Path
+    durable: bool = True
     keep_rounds: bool = False
 
     def save(self, cycle: int, state: GlobalState) -> str:
         """The name of the file that now holds this state, whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = self.name(cycle, state.round)
-        fresh = self.folder / f"{name}.new"
-        fresh.write_bytes(pack(state))
-        os.replace(fresh, self.folder / name)
+        replace_file(self.folder / name, pack(state), sync=self.durable)
         return name
 
     def load(self, name: str) -> GlobalState:

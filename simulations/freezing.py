@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors.numpy import load_file
 
 from client.learning.networks import initial_arrays
 from protocol.codec import digest, pack
+from protocol.files import replace_file
 from protocol.records import Arrays, GlobalState
 from protocol.study import Study, StudyError, document, load
 from simulations.plan import write_text
@@ -37,9 +37,7 @@ def freeze_study(
     content = document(study)
     content.pop("simulation")
     write_text(out / "study.toml", tomli_w.dumps(content))
-    fresh = target.with_suffix(".new")
-    fresh.write_bytes(block)
-    os.replace(fresh, target)
+    replace_file(target, block, sync=True)
     return study.identity, digest(arrays)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from client.cases.cases import Cases
 from client.cases.open import open_cases
+from protocol.files import replace_file
 from protocol.study import Study, StudyError, document, parse
 from strategies.chosen import decisions
 from strategies.query import QUERY
@@ -177,9 +177,7 @@ def write_json(path: Path, content: object) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file whole."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, path)
+    replace_file(path, text.encode(), sync=False)
 
 
 def _everything(content: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def report(site: Site, study: Study, request: StepRequest) -> Outcome:
     if key.cycle == 0 and digest(request.arrays) != site.store.steps.weights(key.study):
         raise StepRefused(Code.CONFLICT, "the first weights are not those that were approved")
     scored = _score(site, study, request)
-    scored_pool.write(site.home, scored)
+    scored_pool.write(site.home, scored, sync=site.durable)
     return Outcome(_tell(site, study, scored))
 
 

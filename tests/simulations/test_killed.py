@@ -115,6 +115,7 @@ def test_killed_at_random_steps(
     assert finish(folder, tmp_path / "out", moments.choice([1, 2])) == uninterrupted
 
 
+@pytest.mark.slow
 def test_a_second_simulation_waits_for_nobody(folder: Path, tmp_path: Path) -> None:
     """Two at once in one folder: one is refused with a sentence, the other is not disturbed."""
     first = start(folder, tmp_path / "out", 1)

@@ -1,0 +1,27 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, block: bytes, *, sync: bool) -> None:
+    """Put a file in place of the one there, if any; whoever reads sees the old or the new, whole.
+
+    Args:
+        path: its folder must exist.
+        block: the file's content.
+        sync: it survives a power cut once this returns; without, the death of any process.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with fresh.open("wb") as file:
+        file.write(block)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(fresh, path)
+    if sync:
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
