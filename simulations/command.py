@@ -80,7 +80,7 @@ def study_path(name: str) -> Path:
         StudyError: neither is there.
     """
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_file():
         return path
     known = committed()
     if name not in known:
