@@ -47,10 +47,9 @@ class Resident:
 
     def __init__(self, network: Network, image: Image, classes: int, device: str = "cpu") -> None:
         self.device = torch.device(device)
-        # Drawing weights that `load` replaces would cost time and torch's global generator.
-        with torch.device("meta"):
-            module = build(network, image, classes)
-        self.module: nn.Module = module.to_empty(device=self.device)
+        # Not on torch's meta device: to draw there imports torch's compiler, which takes seconds.
+        with torch.random.fork_rng(devices=[]):
+            self.module: nn.Module = build(network, image, classes).to(self.device)
         slots, size = [], 0
         for name, parameter in self.module.named_parameters():
             slots.append(_Slot(name, parameter, slice(size, size + parameter.numel())))
