@@ -16,7 +16,6 @@ import tomli_w
 
 from protocol.study import Study, document, parse
 from simulations.plan import Task, plan_of
-from simulations.plan import Task
 from simulations.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,9 +44,26 @@ class Ended:
     seconds: Seconds
 
 
-def bench_study(network: str, sites: int, rounds: int, cycles: int = 1, **training: Any) -> Study:
-    """The study that benchmarks run: the defaults, twelve readings per site and cycle."""
-    each = 12 * sites
+def bench_study(
+    network: str,
+    sites: int,
+    rounds: int,
+    cycles: int = 1,
+    *,
+    readings: int | None = None,
+    **training: Any,
+) -> Study:
+    """The study that benchmarks run: the defaults on four to some hundred sites.
+
+    Args:
+        network: of the table, with its default arguments.
+        sites: of equal size.
+        rounds: in every cycle.
+        cycles: how many.
+        readings: in every cycle; without it twelve for each site.
+        training: other keys of that table.
+    """
+    each = readings or 12 * sites
     names = ("no opacity", "opacity")
     content: dict[str, Any] = {
         "schema": 1,
