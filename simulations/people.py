@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+
 from client.home import open_store
 from client.queue import next_case, progress, submit
 from client.store.reading_shelf import Opening
@@ -70,15 +72,18 @@ class SimulatedRooms:
             if opening is None:
                 readers.remove(reader)
                 continue
-            reading = self._answer(name, number, store, opening, reader, active[reader], start)
+            # By turn, not by name: who reads a case depends on the arm, what is said must not.
+            turn = len(store.readings.answers(self.study.identity, cycle).get(opening.case, {})) + 1
+            rng = generator(self.study.seed, number, opening.case, turn, Purpose.READER)
+            reading = self._answer(name, store, rng, opening, reader, active[reader], start)
             active[reader] += reading.seconds
             submit(store, self.study, cycle, opening, reading)
 
     def _answer(
         self,
         name: str,
-        number: int,
         store: SiteStore,
+        rng: np.random.Generator,
         opening: Opening,
         reader: str,
         active: float,
@@ -87,8 +92,6 @@ class SimulatedRooms:
         settings = self.study.simulation.readers
         key = store.cases.keys_of([opening.case])[0]
         truth = self.oracle.look(name, self.hospitals.case_of[name][key])
-        who = int(reader.rpartition("-")[2])
-        rng = generator(self.study.seed, number, opening.case, who, Purpose.READER)
         given = reader_of(settings, self.study.task).answer(truth, rng)
         at = working_time(start, settings.hours_per_day, active + given.seconds)
         return Reading(key, reader, at, given.seconds, given.answer, given.value)

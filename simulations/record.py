@@ -22,6 +22,7 @@ from server.course import Milestone
 from simulations.hospitals import Hospitals
 from simulations.people import FIRST_DAY
 from simulations.plan import write_text
+from strategies.chosen import decisions
 from strategies.metrics.combine import as_json, combine
 
 
@@ -75,7 +76,7 @@ class Record:
             "minutes": sum(t.seconds for t in spent.values()) / 60,
             "days": _days(latest),
             **_budget(milestone.record),
-            "labels": {s: _by_class(store, self.study) for s, store in stores.items()},
+            "labels": {s: _by_class(store, self.study, cycle) for s, store in stores.items()},
             "site_minutes": {s: t.seconds / 60 for s, t in spent.items()},
             "loss": list(milestone.losses),
             "metrics": {
@@ -114,12 +115,17 @@ def _budget(record: CycleRecord | None) -> dict[str, Any]:
     }
 
 
-def _by_class(store: SiteStore, study: Study) -> list[int]:
-    """Training labels by class, rounded consensus."""
-    _, targets = store.readings.labels(study.identity)
-    if not len(targets):
+def _by_class(store: SiteStore, study: Study, cycle: int) -> list[int]:
+    """Training labels by class, rounded consensus, as they were at the end of a cycle.
+
+    Settled anew from the readings up to then: a continued run tells of past milestones when the
+    store holds the labels of later ones.
+    """
+    consensus = decisions(study, allow_import=True).consensus
+    labels = consensus.settle(store.readings.training(study.identity, through=cycle))
+    if not labels:
         return [0] * len(study.task.classes)
-    return [int(v) for v in np.rint(targets).sum(axis=0)]
+    return [int(v) for v in np.rint([lb.target for lb in labels.values()]).sum(axis=0)]
 
 
 def _headline(metrics: dict[str, Any]) -> float | None:

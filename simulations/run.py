@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def _account(plan: Plan, task: Task, study: Study, weights: str, cases: Cases) -
         "seed": task.seed,
         "study": study.identity,
         "weights": weights,
-        "data": _digest(cases),
+        "data": digest_of(cases),
         "versions": _versions(),
         "git": _commit(),
         "finished": False,
@@ -105,14 +105,10 @@ def _account(plan: Plan, task: Task, study: Study, weights: str, cases: Cases) -
     }
 
 
-_DIGESTS: dict[int, str] = {}
-
-
-def _digest(cases: Cases) -> str:
-    """The cases' digest, computed once per process: it reads every pixel."""
-    if id(cases) not in _DIGESTS:
-        _DIGESTS[id(cases)] = cases.digest
-    return _DIGESTS[id(cases)]
+@lru_cache(maxsize=1)  # holds the cases, so that no others can take their identity
+def digest_of(cases: Cases) -> str:
+    """The cases' digest, computed once for all runs on them: it reads every pixel."""
+    return cases.digest
 
 
 def _versions() -> dict[str, str]:

@@ -20,7 +20,7 @@ from server.events import Event
 from simulations.hospitals import Hospitals, rows_of
 from simulations.plan import FULL, Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
-from simulations.run import carry_out
+from simulations.run import carry_out, digest_of
 
 Watch = Callable[[Task, Event], None]
 
@@ -45,6 +45,7 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
         for seed in plan.seeds:
             study = plan.study_of(plan.arms[0], seed)
             study.check_sites(len(rows_of(study, cases)))
+        _refuse_other_data(cases, out)
         plan.save(out)
         _describe(plan, cases, out)
         tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
@@ -138,6 +139,20 @@ def _child(plan: Plan, cases: Cases, task: Task, events: Connection) -> None:
         raise SystemExit(1) from None
 
 
+def _refuse_other_data(cases: Cases, out: Path) -> None:
+    """Refuse a folder whose runs had other cases, as when a file was replaced by its namesake.
+
+    Raises:
+        PlanError: its images would be read with these cases' labels.
+    """
+    known = _known(out / "simulation.json").get("data", {}).get("digest")
+    if known not in (None, digest_of(cases)):
+        raise PlanError(
+            f"{out} holds a simulation of other data (digest {known[:12]}, here "
+            f"{digest_of(cases)[:12]}); accepted is the same data, or an empty folder"
+        )
+
+
 def _describe(plan: Plan, cases: Cases, out: Path) -> None:
     """Write what the results are read with."""
     study = plan.study_of("default", plan.seeds[0])
@@ -151,7 +166,7 @@ def _describe(plan: Plan, cases: Cases, out: Path) -> None:
             "seeds": sorted({*known.get("seeds", []), *plan.seeds}),
             "data": {
                 "source": Path(plan.source).name,
-                "digest": cases.digest,
+                "digest": digest_of(cases),
                 "cases": len(cases),
                 "clustered": cases.clustered,
             },

@@ -67,7 +67,11 @@ def _openings(site: Site, study: Study, key: StepKey, count: int) -> list[Openin
 def _training(
     site: Site, study: Study, key: StepKey, count: int, explore: int
 ) -> tuple[list[Opening], list[Opening]]:
-    """The strategy's choice, and the exploration cases drawn at random from what it left."""
+    """The strategy's choice, and exploration cases: drawn first, at random from the whole pool.
+
+    Drawn from what the strategy left they would lack the cases that the model is least sure of,
+    and the prequential loss would look too small.
+    """
     scored = scored_pool.read(site.home, key.study, key.cycle)
     if scored is None:
         raise StepRefused(Code.BAD_REQUEST, "a select step before its report step")
@@ -75,11 +79,11 @@ def _training(
     ids, pool = scored.pool(ids, multi_label=study.task.multi_label)
     count = min(count, pool.size)
     explore = min(explore, count)
-    chosen = strategy_of(site, study, key.cycle).select(
-        pool, count - explore, _rng(site, study, key, Stream.QUERY)
+    random = _rng(site, study, key, Stream.EXPLORE).choice(pool.size, explore, replace=False)
+    wanted = strategy_of(site, study, key.cycle).select(
+        pool, count, _rng(site, study, key, Stream.QUERY)
     )
-    rest = np.setdiff1d(np.arange(pool.size), chosen)
-    random = _rng(site, study, key, Stream.EXPLORE).choice(rest, size=explore, replace=False)
+    chosen = wanted[~np.isin(wanted, random)][: count - explore]
 
     def openings(rows: Indices, purpose: Literal["query", "explore"]) -> list[Opening]:
         probs = pool.require("probs")

@@ -167,9 +167,12 @@ class ReadingShelf:
         ).fetchone()
         return Total(*row)
 
-    def training(self, study: str) -> list[Reading]:
-        """Every answer to a case that may be trained on, in order."""
-        return _readings(self.connection, study, f"purpose IN {_TRAINING}")
+    def training(self, study: str, through: int | None = None) -> list[Reading]:
+        """Every answer to a case that may be trained on, in order; through a cycle, or to now."""
+        clause = f"purpose IN {_TRAINING}"
+        if through is not None:
+            clause += f" AND cycle <= {int(through)}"
+        return _readings(self.connection, study, clause)
 
     def audit(self, study: str) -> list[Reading]:
         """Every answer to an audit case, in order. For the evaluate step alone."""
