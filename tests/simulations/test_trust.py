@@ -38,7 +38,7 @@ def study(**readers: Any) -> Study:
 def data(path: Path, seed: int = 3) -> str:
     """A file of 90 pool, 4 val and 20 test images of noise."""
     rng = np.random.default_rng(seed)
-    content: dict[str, np.ndarray] = {}
+    content: dict[str, Any] = {}
     for split, n in (("train", 90), ("val", 4), ("test", 20)):
         content[f"{split}_images"] = rng.integers(0, 255, (n, 12, 12)).astype(np.uint8)
         content[f"{split}_labels"] = rng.integers(0, 2, (n, 1))
