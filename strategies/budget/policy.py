@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,10 +47,16 @@ class Claim:
     Attributes:
         weight: its relative share before floors and capacities, at least 0.
         words: the statistics behind the weight, in words.
+        least: what the rule gives it whatever its weight, at least 0; the floor holds too.
+        most: what the rule gives it at most; its capacity where None.
+        threshold: how uncertain the cases it asks for must be, where the rule says so.
     """
 
     weight: float
     words: str
+    least: int = 0
+    most: int | None = None
+    threshold: float | None = None
 
 
 def grants(
@@ -68,10 +75,14 @@ def grants(
         budget: what this cycle may spend over all sites.
         rng: breaks ties.
     """
-    caps = [r.capacity for r in reports]
-    counts = share([c.weight for c in claims], caps, [floor] * len(caps), budget, rng)
+    caps = [
+        r.capacity if c.most is None else min(r.capacity, c.most)
+        for r, c in zip(reports, claims, strict=True)
+    ]
+    floors = [max(floor, c.least) for c in claims]
+    counts = share([c.weight for c in claims], caps, floors, budget, rng)
     return {
-        r.site: Grant(n, f"{n} of {budget}: {c.words}{_limit(n, r.capacity, floor)}")
+        r.site: Grant(n, f"{n} of {budget}: {c.words}{_limit(n, r.capacity, floor)}", c.threshold)
         for r, c, n in zip(reports, claims, counts, strict=True)
     }
 
@@ -93,6 +104,13 @@ def check_floor(floor: int) -> None:
     """Refuse a floor that is not a whole number of at least 0."""
     if isinstance(floor, bool) or not isinstance(floor, int) or floor < 0:
         raise ValueError(f"floor = {floor!r}: accepted is a whole number of at least 0")
+
+
+def check_range(name: str, value: float, least: float, most: float = math.inf) -> None:
+    """Refuse an argument outside its range, both ends included."""
+    if not (math.isfinite(value) and least <= value <= most):
+        reach = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
+        raise ValueError(f"{name} = {value!r}: accepted is a finite number {reach}")
 
 
 def _limit(count: int, capacity: int, floor: int) -> str:

@@ -41,19 +41,26 @@ def share(
             the lengths differ.
     Source: the largest remainder method (Hamilton), with lower and upper quotas.
     """
-    _check(weights, caps, floors, budget)
+    exact = exact_share(weights, caps, floors, budget)
     rank = rng.permutation(len(caps))
     total = min(budget, sum(caps))
-    lows = [min(f, c) for f, c in zip(floors, caps, strict=True)]
-    if sum(lows) >= total:
-        exact = _level([1] * len(lows), [0] * len(lows), lows, total)
-    else:
-        exact = _proportional(_whole(weights), lows, caps, total)
     counts = [math.floor(x) for x in exact]
     remainder_first = sorted(range(len(counts)), key=lambda i: (counts[i] - exact[i], rank[i]))
     for i in remainder_first[: total - sum(counts)]:
         counts[i] += 1
     return counts
+
+
+def exact_share(
+    weights: Sequence[float], caps: Sequence[int], floors: Sequence[int], budget: int
+) -> list[Fraction]:
+    """The shares before `share` rounds them: fractions that sum exactly; see there."""
+    _check(weights, caps, floors, budget)
+    total = min(budget, sum(caps))
+    lows = [min(f, c) for f, c in zip(floors, caps, strict=True)]
+    if sum(lows) >= total:
+        return _level([1] * len(lows), [0] * len(lows), lows, total)
+    return _proportional(_whole(weights), lows, caps, total)
 
 
 def _proportional(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protocol.records import UNCERTAINTY_BINS, CycleRecord, Grant, SiteReport
+from protocol.records import CycleRecord, Grant, SiteReport
+from strategies.budget.histogram import mass
 from strategies.budget.policy import Claim, check_floor, grants, ordered
 
 
@@ -127,18 +128,3 @@ class UncertaintyMass:
                 )
             )
         return grants(reports, claims, self.floor, budget, rng)
-
-
-def mass(report: SiteReport) -> float:
-    """The pool's summed normalised entropy, every case at the middle of its histogram bin.
-
-    Raises:
-        ValueError: not UNCERTAINTY_BINS counts of at least 0.
-    """
-    bins = report.uncertainty
-    if len(bins) != UNCERTAINTY_BINS or min(bins) < 0:
-        raise ValueError(
-            f"site '{report.site}' reports an uncertainty histogram of {len(bins)} bins with least "
-            f"count {min(bins, default=0)}: accepted are {UNCERTAINTY_BINS} counts of 0 or more"
-        )
-    return sum(n * (2 * i + 1) for i, n in enumerate(bins)) / (2 * UNCERTAINTY_BINS)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from protocol.records import UNCERTAINTY_BINS, SiteReport
 from strategies.budget import BUDGET, BudgetPolicy, Proportional, UncertaintyMass, Uniform
+from strategies.budget.histogram import mass
 from strategies.budget.rounding import share
-from strategies.budget.shares import mass
 
 
 def report(site: str, pool: int, capacity: int, bins: dict[int, int] | None = None) -> SiteReport:
@@ -50,7 +50,7 @@ def counts_of(
 
 
 @pytest.mark.parametrize("name", sorted(BUDGET))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(
     reports=site_reports(),
     budget=st.integers(0, 300),

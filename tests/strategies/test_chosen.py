@@ -76,7 +76,7 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
         ({"query": {"cold_start": "x"}}, "query.cold_start = 'x': accepted is one of badge, "),
         (
             {"budget": {"policy": "fair"}},
-            "budget.policy = 'fair': accepted is one of proportional, uncertainty-mass, uniform",
+            "budget.policy = 'fair': accepted is one of class-deficit, hours, ",
         ),
         (
             {"aggregation": {"name": "sum"}},

@@ -1,0 +1,54 @@
+"""Threshold: the most uncertain cases of all sites, found from histograms alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocol.records import CycleRecord, Grant, SiteReport
+from strategies.budget.histogram import above, histogram, level
+from strategies.budget.policy import Claim, check_floor, grants, ordered
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The budget goes where the most uncertain cases of all sites together are.
+
+    One threshold tau is the level of normalised entropy at which the sites have as many cases
+    above it as the budget pays, each counted for at least its floor and at most its capacity. A
+    site gets as many as it has above tau; the grant carries tau, or the lower level at which a
+    site that was raised to its floor has that many. Cases are spread evenly within their bin. It
+    follows one noisy site wherever that leads: measured worse than uniform without a floor.
+
+    Attributes:
+        floor: least grant of a site that can use it.
+    """
+
+    floor: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse arguments out of range."""
+        check_floor(self.floor)
+
+    def allocate(
+        self,
+        reports: Sequence[SiteReport],
+        past: Sequence[CycleRecord],
+        budget: int,
+        rng: np.random.Generator,
+    ) -> Mapping[str, Grant]:
+        """Grants by cases above the threshold; see `BudgetPolicy`."""
+        reports = ordered(reports)
+        bins = [histogram(r) for r in reports]
+        caps = [r.capacity for r in reports]
+        lows = [min(self.floor, cap) for cap in caps]
+        tau = level(bins, lows, caps, min(budget, sum(caps)))
+        claims = []
+        for b, low, cap in zip(bins, lows, caps, strict=True):
+            n = above(b, tau)
+            own = tau if n >= low else level([b], [0], [cap], low)
+            words = f"{n:.1f} of its {sum(b)} unlabeled cases are more uncertain than {tau:.3f}"
+            claims.append(Claim(n, words, threshold=own))
+        return grants(reports, claims, self.floor, budget, rng)
