@@ -186,8 +186,12 @@ class _Step:
 def add_proximal(
     gradient: torch.Tensor, weights: torch.Tensor, start: torch.Tensor, mu: float
 ) -> None:
-    """Add mu (weights - start), the gradient of mu/2 |weights - start|^2, in place."""
-    gradient.add_(weights, alpha=mu).sub_(start, alpha=mu)
+    """Add mu (weights - start), the gradient of mu/2 |weights - start|^2, in place.
+
+    The difference first: mu weights and mu start would bury a small gradient under their rounding,
+    and Adam, which looks at little but the sign, would make full steps of that.
+    """
+    gradient.add_(weights - start, alpha=mu)
 
 
 def rule(resident: Resident, training: Training, rate: float) -> Callable[[], None]:

@@ -179,6 +179,14 @@ def test_proximal_gradient_by_hand() -> None:
     assert gradient.tolist() == [2.0, 0.0]
 
 
+def test_the_proximal_term_leaves_small_gradients_alone_where_nothing_has_moved() -> None:
+    """Rounding of mu weights is larger than many a gradient, and Adam would follow its sign."""
+    start = torch.linspace(-1.0, 1.0, 1001)
+    gradient = torch.full_like(start, 1e-10)
+    add_proximal(gradient, start.clone(), start, 0.3)
+    assert torch.equal(gradient, torch.full_like(start, 1e-10))
+
+
 def test_the_proximal_term_holds_the_model_near_its_start() -> None:
     images, targets = site(20)
     free, held = loaded(), loaded()
