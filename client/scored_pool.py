@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from protocol.codec import CodecError, pack, unpack
 from protocol.files import replace_file
 from protocol.records import Indices
-from strategies.pool import Pool
+from strategies.pool import PER_CASE, Pool
 
 _FOLDER = "scored-pools"
-_PER_LABEL = frozenset({"labeled_features", "labeled_targets"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class ScoredPool:
         """The cases among `ids` that were scored, and their signals, read-only."""
         keep = np.flatnonzero(np.isin(self.ids, ids))
         signals = {
-            name: array if name in _PER_LABEL or keep.size == self.ids.size else array[keep]
+            name: array[keep] if name in PER_CASE and keep.size < self.ids.size else array
             for name, array in self.signals.items()
         }
         for array in signals.values():

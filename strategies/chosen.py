@@ -16,8 +16,8 @@ from strategies.stopping import STOPPING, Stopping
 
 T = TypeVar("T")
 
-UNTRAINED = frozenset({"features", "labeled_features"})
-"""Signals that mean something before the first training: distances between images."""
+UNTRAINED = frozenset({"features", "labeled_features", "labeled_targets"})
+"""Signals that mean something before the first training: distances between images, labels."""
 
 
 @dataclass(frozen=True, slots=True)

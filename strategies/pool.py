@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PER_CASE = frozenset({"probs", "mc_probs", "features"})
+"""Signals with one row per case of the pool; the others are of labeled cases or of the model."""
+
 
 class MissingSignal(ValueError):
     """A strategy asked for a signal that its `needs` did not name."""
@@ -32,7 +35,9 @@ class Needs:
             "mc_probs" (n, members, classes) with dropout left on,
             "features" (n, d) at the input of the last linear layer,
             "labeled_features" (m, d) of the site's training cases, m may be 0,
-            "labeled_targets" (m, classes) their labels.
+            "labeled_targets" (m, classes) their labels,
+            "head_weights" (classes, d) and
+            "head_bias" (classes,) of the last linear layer: logits are features @ weights.T + bias.
         members: how many dropout passes "mc_probs" holds.
     """
 
@@ -63,7 +68,9 @@ class Pool:
         """
         if name not in self.signals:
             known = ", ".join(sorted(self.signals)) or "none"
-            raise MissingSignal(f"signal '{name}' was not computed for this pool; there are: {known}")
+            raise MissingSignal(
+                f"signal '{name}' was not computed for this pool; there are: {known}"
+            )
         array = self.signals[name]
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         if bad:

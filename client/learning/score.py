@@ -17,12 +17,13 @@ from client.learning.networks import dropouts, last_linear
 from client.learning.randomness import Dropout, seeded_dropout, torch_generator
 from client.learning.resident import Resident
 from protocol.sections import Task
-from strategies.pool import Needs, NotFinite
+from strategies.pool import PER_CASE, Needs, NotFinite
 
 BATCH = 250
 """Cases in a forward pass: the fastest on a CPU, and a bound on memory."""
 
-_KNOWN = frozenset({"probs", "mc_probs", "features", "labeled_features", "labeled_targets"})
+_HEAD = frozenset({"head_weights", "head_bias"})
+_KNOWN = PER_CASE | {"labeled_features", "labeled_targets"} | _HEAD
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +139,7 @@ def signals(
     if odd := sorted(wanted - _KNOWN):
         raise ValueError(f"unknown signal '{odd[0]}'; known: {', '.join(sorted(_KNOWN))}")
     found: dict[str, NDArray[Any] | None] = {}
-    if wanted & {"probs", "features", "mc_probs"}:
+    if wanted & PER_CASE:
         head = _head(resident, needs.members, rng) if "mc_probs" in wanted else None
         out = _passed(resident, pool_images, features="features" in wanted, head=head)
         found["probs"] = _probabilities(out.logits, task)
@@ -146,8 +147,22 @@ def signals(
         found["mc_probs"] = _probabilities(out.mc, task)
     if "labeled_features" in wanted:
         found["labeled_features"] = _passed(resident, labeled_images, features=True).features
+    if wanted & _HEAD:
+        found.update(_last_layer(resident))
     found["labeled_targets"] = np.array(labeled_targets, dtype=np.float64)
     return _frozen({k: array for k, array in found.items() if k in wanted})
+
+
+def _last_layer(resident: Resident) -> dict[str, NDArray[np.float32]]:
+    """Copies of the last layer's weights (classes, d) and bias (classes,)."""
+    linear = last_linear(resident.module)
+    found: dict[str, NDArray[np.float32]] = {
+        "head_weights": linear.weight.detach().float().cpu().numpy().copy(),
+        "head_bias": linear.bias.detach().float().cpu().numpy().copy(),
+    }
+    for name, array in found.items():
+        _refuse_non_finite(name.replace("_", " "), array)
+    return found
 
 
 def _frozen(found: Mapping[str, NDArray[Any] | None]) -> dict[str, NDArray[Any]]:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from strategies.query.alfa_mix import AlfaMix
 from strategies.query.at_random import Random
 from strategies.query.badge import Badge
-from strategies.query.bald import Bald
+from strategies.query.batchbald import BatchBald
+from strategies.query.class_balanced import ClassBalanced
 from strategies.query.coreset import CoreSet
 from strategies.query.cost_weighted import CostWeighted
-from strategies.query.entropy import Entropy
-from strategies.query.least_confidence import LeastConfidence
-from strategies.query.margin import Margin
+from strategies.query.maxherding import MaxHerding
+from strategies.query.powerbald import PowerBald
+from strategies.query.probcover import ProbCover
 from strategies.query.ranking import top_k
+from strategies.query.scores import SCORED
+from strategies.query.stochastic import Stochastic
 from strategies.query.strategy import QueryStrategy, Scored
+from strategies.query.typiclust import TypiClust
 
 QUERY: Mapping[str, Callable[..., QueryStrategy]] = {
     "random": Random,
-    "entropy": Entropy,
-    "margin": Margin,
-    "least-confidence": LeastConfidence,
-    "bald": Bald,
+    **SCORED,
+    "batchbald": BatchBald,
+    "powerbald": PowerBald,
+    "stochastic": Stochastic,
     "coreset": CoreSet,
     "badge": Badge,
+    "typiclust": TypiClust,
+    "probcover": ProbCover,
+    "maxherding": MaxHerding,
+    "alfa-mix": AlfaMix,
+    "class-balanced": ClassBalanced,
 }
 
-__all__ = ["QUERY", "CostWeighted", "QueryStrategy", "Scored", "top_k"]
+__all__ = ["QUERY", "SCORED", "CostWeighted", "QueryStrategy", "Scored", "top_k"]

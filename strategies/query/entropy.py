@@ -12,6 +12,7 @@ from protocol.records import Indices
 from strategies.pool import Needs, Pool
 from strategies.query.ranking import top_k
 from strategies.query.strategy import probabilities
+from strategies.query.temperature import check_temperature, tempered
 
 
 def entropy(p: NDArray[np.float64], multi_label: bool) -> NDArray[np.float64]:
@@ -34,8 +35,18 @@ class Entropy:
     The score is H(p) = -sum_c p_c ln p_c in nats, 0 to ln(classes). Multi-label: the sum over
     classes of the binary entropies of p_c.
 
+    Attributes:
+        temperature: the logits are divided by it first; fit it on labeled cases that the model was
+            not trained on. With two classes it changes no choice, see `tempered`.
+
     Source: Settles, Active Learning Literature Survey (2009), section 3.1.
     """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a temperature of 0 or less."""
+        check_temperature(self.temperature)
 
     @property
     def needs(self) -> Needs:
@@ -44,7 +55,8 @@ class Entropy:
 
     def scores(self, pool: Pool) -> NDArray[np.float64]:
         """Entropy of every row, (n,), nats."""
-        return entropy(probabilities(pool), pool.multi_label)
+        p = tempered(probabilities(pool), self.temperature, pool.multi_label)
+        return entropy(p, pool.multi_label)
 
     def select(self, pool: Pool, k: int, rng: np.random.Generator) -> Indices:
         """The k rows of the highest entropy, highest first."""

@@ -11,6 +11,7 @@ from protocol.records import Indices
 from strategies.pool import Needs, Pool
 from strategies.query.ranking import top_k
 from strategies.query.strategy import probabilities
+from strategies.query.temperature import check_temperature, tempered
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,18 @@ class LeastConfidence:
     1 - max(p_c, 1 - p_c), half of the margin strategy's score. In two classes it ranks as
     entropy does.
 
+    Attributes:
+        temperature: the logits are divided by it first; fit it on labeled cases that the model was
+            not trained on. With two classes it changes no choice, see `tempered`.
+
     Source: Settles, Active Learning Literature Survey (2009), section 3.1.
     """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a temperature of 0 or less."""
+        check_temperature(self.temperature)
 
     @property
     def needs(self) -> Needs:
@@ -31,7 +42,7 @@ class LeastConfidence:
 
     def scores(self, pool: Pool) -> NDArray[np.float64]:
         """One less the confidence of every row, (n,)."""
-        p = probabilities(pool)
+        p = tempered(probabilities(pool), self.temperature, pool.multi_label)
         if pool.multi_label:
             return np.asarray((1 - np.maximum(p, 1 - p)).sum(axis=1))
         return np.asarray(1 - p.max(axis=1))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from client.learning.networks import build, last_linear
 from client.learning.randomness import seeded_dropout
@@ -12,12 +13,13 @@ from client.learning.resident import Resident
 from client.learning.score import mc_predict, predict, signals
 from protocol.networks import EfficientNet, Network, ResNet, TinyCNN
 from protocol.sections import ClassName, Task
-from strategies.pool import Needs, NotFinite
+from strategies.pool import PER_CASE, Needs, NotFinite
 
 torch.set_num_threads(1)  # as every worker of the engine does; more change the bits
 
 IMAGE = (1, 12, 12)
-ALL = frozenset({"probs", "mc_probs", "features", "labeled_features", "labeled_targets"})
+LABELED = frozenset({"labeled_features", "labeled_targets"})
+ALL = PER_CASE | LABELED | {"head_weights", "head_bias"}
 
 
 def task(kind: Any = "single-label") -> Task:
@@ -126,6 +128,9 @@ def test_signals_are_those_asked_for_and_agree_with_each_other() -> None:
     theirs = predict(resident, labeled, task=task(), features=True)
     assert np.array_equal(found["labeled_features"], theirs.features)
     assert np.array_equal(found["labeled_targets"], targets)
+    logits = found["features"] @ found["head_weights"].T + found["head_bias"]
+    np.testing.assert_allclose(found["probs"], softmax(logits, axis=1), atol=1e-6)
+    assert not np.shares_memory(found["head_bias"], last_linear(resident.module).bias.data.numpy())
     assert not any(array.flags.writeable for array in found.values())
     assert targets.flags.writeable
 
@@ -135,6 +140,7 @@ def test_signals_are_those_asked_for_and_agree_with_each_other() -> None:
     [
         ((), 0),
         (("labeled_targets",), 0),
+        (("head_weights", "head_bias"), 0),
         (("probs", "features", "mc_probs"), 1),
         (("labeled_features",), 1),
         (tuple(ALL), 2),
@@ -161,7 +167,7 @@ def test_a_site_without_labels_has_empty_labeled_signals() -> None:
 @pytest.mark.parametrize(
     ("needs", "sentence"),
     [
-        (Needs(frozenset({"probz"})), "unknown signal 'probz'; known: features, labeled_features"),
+        (Needs(frozenset({"probz"})), "unknown signal 'probz'; known: features, head_bias, "),
         (Needs(frozenset({"mc_probs"}), members=0), "0 members: accepted is at least 1"),
         (Needs(frozenset({"mc_probs"}), members=2), "set network.dropout above 0"),
     ],
@@ -178,3 +184,11 @@ def test_outputs_that_are_not_finite_are_refused_with_their_count() -> None:
     last_linear(resident.module).bias.data[1] = float("nan")
     with pytest.raises(NotFinite, match="2 of 6 logits"):
         predict(resident, pool(2), task=task())
+
+
+def test_a_head_that_is_not_finite_is_refused() -> None:
+    resident = loaded(TinyCNN())
+    last_linear(resident.module).weight.data[1, 2] = float("inf")
+    needs = Needs(frozenset({"head_weights"}))
+    with pytest.raises(NotFinite, match="1 of 96 head weights"):
+        signals(resident, needs, pool(0), pool(0), np.zeros((0, 3)), task=task(), rng=rng())

@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 from strategies.build import build
-from strategies.pool import MissingSignal, Needs, NotFinite, Pool, PoolTooSmall
-from strategies.query import QUERY, CostWeighted, QueryStrategy
+from strategies.pool import PER_CASE, MissingSignal, Needs, NotFinite, Pool, PoolTooSmall
+from strategies.query import QUERY, SCORED, CostWeighted, QueryStrategy
 from strategies.query.entropy import Entropy
 
 N, M, D, C, MEMBERS = 60, 7, 6, 4, 5
 NAMES = sorted(QUERY)
-FOLLOWS_ROWS = ["bald", "coreset", "entropy", "least-confidence", "margin"]
+FOLLOWS_ROWS = ["bald", "coreset", "entropy", "least-confidence", "margin", "maxherding"]
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -38,6 +38,9 @@ def signals(multi_label: bool, seed: int = 3) -> Mapping[str, NDArray[Any]]:
         "mc_probs": mc,
         "features": rng.standard_normal((N, D)),
         "labeled_features": rng.standard_normal((M, D)),
+        "labeled_targets": np.eye(C)[rng.integers(C, size=M)],
+        "head_weights": rng.standard_normal((C, D)),
+        "head_bias": rng.standard_normal(C),
     }
     return MappingProxyType({k: frozen(v) for k, v in made.items()})
 
@@ -93,7 +96,7 @@ def test_refuses_a_count_the_pool_cannot_give(strategy: QueryStrategy, pool: Poo
 
 
 def test_empty_pool_gives_an_empty_choice(strategy: QueryStrategy, pool: Pool) -> None:
-    none = {k: v if k == "labeled_features" else v[:0] for k, v in pool.signals.items()}
+    none = {k: v[:0] if k in PER_CASE else v for k, v in pool.signals.items()}
     empty = replace(pool, size=0, signals=none)
     assert strategy.select(empty, 0, np.random.default_rng(0)).shape == (0,)
     with pytest.raises(PoolTooSmall):
@@ -120,7 +123,7 @@ def test_a_missing_signal_is_named(strategy: QueryStrategy, pool: Pool) -> None:
 
 
 def test_rows_that_do_not_match_the_pool_are_refused(strategy: QueryStrategy, pool: Pool) -> None:
-    for name in strategy.needs.signals - {"labeled_features"}:
+    for name in strategy.needs.signals & PER_CASE:
         short = {**pool.signals, name: pool.signals[name][:-1]}
         with pytest.raises(ValueError, match=f"'{name}' has shape"):
             strategy.select(replace(pool, signals=short), 3, np.random.default_rng(0))
@@ -129,7 +132,7 @@ def test_rows_that_do_not_match_the_pool_are_refused(strategy: QueryStrategy, po
 @pytest.mark.parametrize("name", FOLLOWS_ROWS)
 def test_a_permuted_pool_gives_the_permuted_choice(name: str, pool: Pool) -> None:
     order = np.random.default_rng(11).permutation(N)
-    moved = {k: v if k == "labeled_features" else v[order] for k, v in pool.signals.items()}
+    moved = {k: v[order] if k in PER_CASE else v for k, v in pool.signals.items()}
     strategy = build(QUERY, name)
     plain = strategy.select(pool, 15, np.random.default_rng(1))
     permuted = strategy.select(replace(pool, signals=moved), 15, np.random.default_rng(2))
@@ -165,7 +168,7 @@ def test_rows_of_the_table_are_frozen_dataclasses_with_documented_arguments(name
         assert f"{argument.name}:" in row.__doc__
 
 
-@pytest.mark.parametrize("name", ["entropy", "margin", "least-confidence", "bald"])
+@pytest.mark.parametrize("name", sorted(SCORED))
 def test_scores_are_finite_and_at_least_0(name: str, pool: Pool) -> None:
     strategy: Any = build(QUERY, name)
     scores = strategy.scores(pool)
