@@ -13,7 +13,7 @@ import click
 import typer
 
 from simulations import cli_study
-from simulations.terminal import Format, fail
+from simulations.terminal import Format, fail, unwritable
 
 app = typer.Typer(
     name="wardround",
@@ -106,21 +106,29 @@ def report(
     print_report(runs, out)
 
 
+INTERRUPTED = 130
+"""What typer returns, and does not raise, after Ctrl-C."""
+
+
 def main() -> None:
     """The command's entry: one sentence for bad input, no traceback for a person.
 
     Exit codes: 0 done, 1 failed, 2 bad input, 3 refused.
     """
     try:
-        app(standalone_mode=False)
+        ended = app(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(fail("stopped; the same command goes on from here", 1))
-    except KeyboardInterrupt:
-        sys.exit(fail("stopped; the same command goes on from here", 1))
+        ended = 2
+    except (click.Abort, KeyboardInterrupt):
+        ended = INTERRUPTED
     except ValueError as error:  # every refusal of ours is one, worded for people
-        sys.exit(fail(str(error), 2))
+        ended = fail(str(error), 2)
+    except OSError as error:  # a folder that is a file, a full disk, a path nobody may write
+        ended = fail(unwritable(error), 1)
     except RuntimeError as error:
-        sys.exit(fail(str(error), 1))
+        ended = fail(str(error), 1)
+    if ended == INTERRUPTED:
+        ended = fail("stopped; the same command goes on from here", 1)
+    if ended:
+        sys.exit(ended)

@@ -18,6 +18,7 @@ from simulations.studies import committed
 from simulations.terminal import check_format, print_json
 from simulations.watching import watching
 
+MOST_SEEDS = 10_000
 _QUIET = ("FLWR_TELEMETRY_ENABLED", "RAY_USAGE_STATS_ENABLED")
 
 
@@ -99,13 +100,15 @@ def seed_list(text: str, study: Study) -> list[int]:
     try:
         if "-" in text:
             first, last = (int(part) for part in text.split("-"))
-            found = list(range(first, last + 1))
+            found = list(range(first, min(last, first + MOST_SEEDS) + 1))
         elif "," in text:
             found = [int(part) for part in text.split(",")]
         else:
-            found = list(range(study.seed, study.seed + int(text)))
+            found = list(range(study.seed, study.seed + min(int(text), MOST_SEEDS + 1)))
     except ValueError:
         found = []
     if not found or min(found) < 0:
         raise PlanError(f"--seeds {text!r}: accepted is a count (5), a range (100-119) or a list")
+    if len(found) > MOST_SEEDS:
+        raise PlanError(f"--seeds {text!r}: accepted are at most {MOST_SEEDS} seeds")
     return found

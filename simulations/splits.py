@@ -85,7 +85,10 @@ def split_sites(cases: Cases, how: str, sites: int, rng: np.random.Generator) ->
 def _natural(cases: Cases) -> dict[str, Indices]:
     """Rows by the source's own site column, names sorted."""
     if cases.sites is None:
-        raise SplitError("split site: these cases have no site column; accepted are cases with one")
+        raise SplitError(
+            "split site: these cases name no site; accepted are a CSV with the column site or "
+            "an npz with {train,val,test}_site"
+        )
     pairs = set(zip(cases.patients, cases.sites, strict=True))
     if twice := len(pairs) - len(set(cases.patients)):
         raise SplitError(

@@ -17,6 +17,12 @@ def fail(sentence: str, code: int) -> int:
     return code
 
 
+def unwritable(error: OSError) -> str:
+    """What the system refused, and where, in one sentence."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}the system refused ({error.strerror or type(error).__name__})"
+
+
 def check_format(form: str) -> None:
     """Refuse a format that does not exist.
 

@@ -92,6 +92,8 @@ def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., 
         (("simulate", "demo", "--arms", "entropi"), "arm 'entropi'"),
         (("simulate", "demo", "--arms", ","), "no arm"),
         (("simulate", "demo", "--seeds", "x"), "--seeds 'x'"),
+        (("simulate", "demo", "--seeds", "1-99999999999"), "at most 10000 seeds"),
+        (("simulate", "demo", "--seeds", "99999999999"), "at most 10000 seeds"),
         (("simulate", "demo", "--engine", "gpu"), "engine 'gpu'"),
         (("simulate", "demo", "--data", "missing.npz"), "missing.npz"),
         (("simulate", "demo", "--set", "budget.totl=3"), "budget.totl"),
@@ -118,6 +120,19 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("out", ["taken", "taken/below"])
+@pytest.mark.parametrize("words", [("simulate",), ("study", "freeze")])
+def test_a_folder_that_is_a_file_is_one_sentence(
+    words: tuple[str, ...], out: str, wardround: Callable[..., Done], tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    done = wardround(*words, str(committed()["demo"]), "--out", out)
+    assert done.returncode == 1
+    assert done.stderr.startswith("wardround: taken")
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_wrong_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     code = "from simulations.cli import main; main()"
     done = subprocess.run(
@@ -129,6 +144,18 @@ def test_wrong_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("wardround: study 'nope': accepted is")
+
+
+def test_ctrl_c_says_that_it_goes_on(
+    wardround: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simulations.command.compare", interrupted)
+    done = wardround("compare", "runs")
+    assert done.returncode == 1
+    assert "the same command goes on from here" in done.stderr
 
 
 def test_seeds() -> None:

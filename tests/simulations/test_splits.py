@@ -149,7 +149,7 @@ def test_natural_sites_keep_their_names() -> None:
 
 def test_impossible_splits_are_refused() -> None:
     cases, rng = many(30), np.random.default_rng(0)
-    with pytest.raises(SplitError, match="split site: these cases have no site column"):
+    with pytest.raises(SplitError, match="split site: these cases name no site"):
         split_sites(cases, "site", 2, rng)
     with pytest.raises(
         SplitError, match="0 sites for 20 patients in the pool; accepted is 1 to 20"
