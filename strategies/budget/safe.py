@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 
@@ -33,18 +34,21 @@ class Safe:
     3. Each gain is shrunk to g~_k = g + t / (t + v_k) * (g_k - g), at least 0; a site with fewer
        than two losses takes g.
     4. The site's uniform grant is multiplied by sqrt(g~_k / c_k), c_k the minutes of one reading
-       where `minutes` is set and the lower `confidence` bound of g is above 0, else 1. (The root
-       equalises the marginal gain per minute of losses that fall as 1 / labels.)
+       where `minutes` lets them count, else 1. (The root equalises the marginal gain per minute of
+       losses that fall as 1 / labels.) Where no g~_k is above 0, all count as equal.
     5. Every site keeps between 1 - reach and 1 + reach of its uniform grant: 1 - reach of the
        budget is always shared equally and goes on exploring.
 
-    Without a measured difference the grants are exactly those of `uniform`. A site's loss falls by
+    Without a measured difference the grants are exactly those of `uniform`. Exploration labels are
+    few: at a share of 0.1 and 8 readings per site and cycle there is about one, and only a large
+    difference or a long study moves anything. A site's loss falls by
     the labels of all sites, so its gain says where the model still learns, not whose label did it.
 
     Attributes:
         reach: largest move, as a share of the uniform grant, 0 to 1; 0 is uniform.
         confidence: asked of a difference before it moves anything, 0.5 to 0.999.
-        minutes: whether a cheaper reading may draw budget once the common gain is certain.
+        minutes: when a cheaper reading draws budget: "certain" once the lower `confidence` bound
+            of g is above 0, "always" from the first measured times on, or "never".
         floor: least grant of a site that can use it.
 
     Source: ours. Steps 2 and 3 are the empirical Bayes shrinkage of James and Stein (1961) with the
@@ -54,7 +58,7 @@ class Safe:
 
     reach: float = 0.5
     confidence: float = 0.95
-    minutes: bool = True
+    minutes: Literal["always", "certain", "never"] = "certain"
     floor: int = 0
 
     def __post_init__(self) -> None:
@@ -62,6 +66,10 @@ class Safe:
         check_floor(self.floor)
         check_range("reach", self.reach, 0, 1)
         check_range("confidence", self.confidence, 0.5, 0.999)
+        if self.minutes not in ("always", "certain", "never"):
+            raise ValueError(
+                f"minutes = {self.minutes!r}: accepted is 'always', 'certain' or 'never'"
+            )
 
     def allocate(
         self,
@@ -77,8 +85,7 @@ class Safe:
         belief = believe(points(reports, past), self.confidence)
         counted = self._counts_minutes(belief)
         costs = minutes_per_reading(reports) if counted else [1.0] * n
-        gains = [belief.shrunk[r.site] for r in reports] if self.reach else [1.0] * n
-        tilts = _tilts(gains, costs)
+        tilts = _tilts([belief.shrunk[r.site] for r in reports], costs) if self.reach else [1.0] * n
         claims = [
             Claim(
                 float(u) * tilt,
@@ -91,8 +98,9 @@ class Safe:
         return grants(reports, claims, self.floor, budget, rng)
 
     def _counts_minutes(self, belief: Belief) -> bool:
-        bound = belief.common - NormalDist().inv_cdf(self.confidence) * belief.common_error
-        return self.minutes and self.reach > 0 and bound > 0
+        if self.minutes != "certain":
+            return self.minutes == "always"
+        return belief.common > NormalDist().inv_cdf(self.confidence) * belief.common_error
 
 
 def _tilts(gains: Sequence[float], costs: Sequence[float]) -> list[float]:
@@ -108,9 +116,10 @@ def _tilts(gains: Sequence[float], costs: Sequence[float]) -> list[float]:
 
 def _words(belief: Belief, site: str, even: float, tilt: float, minutes: float | None) -> str:
     """The statistics behind one site's grant."""
-    if not belief.gains:
-        return f"equal share {even:.1f}, no gain is measured yet"
     spent = "" if minutes is None else f", {minutes:.2f} minutes per reading"
+    if not belief.gains:
+        moved = f" times {tilt:.2f} within bounds" if spent else ""
+        return f"equal share {even:.1f}{moved}, no gain is measured yet{spent}"
     measured = (
         f"its loss fell by {belief.gains[site]:.2g} ± {belief.errors[site]:.2g} per label"
         if site in belief.gains
@@ -120,5 +129,5 @@ def _words(belief: Belief, site: str, even: float, tilt: float, minutes: float |
         f"equal share {even:.1f} times {tilt:.2f} within bounds: {measured}, "
         f"the sites' common {belief.common:.2g} ± {belief.common_error:.2g}, "
         f"they differ by {belief.q:.1f} where noise reaches {belief.quantile:.1f}, "
-        f"so {belief.shrunk[site]:.2g} is believed" + spent
+        f"so {belief.shrunk[site]:.2g} is believed{spent}"
     )
