@@ -64,11 +64,12 @@ class Hours:
         price = dual_price(bins, lows, caps, min(budget, sum(caps)))
         claims = []
         for r, b, cost, cap, low in zip(reports, bins, costs, caps, lows, strict=True):
-            must = min(max(_cases(b, price + _TIE), low), cap)
-            may = min(max(_cases(b, price - _TIE), low), cap) if price > _TIE else cap
+            more, same = _cases(b, price + _TIE), _cases(b, price - _TIE)
+            must = min(max(more, low), cap)
+            may = min(max(same, low), cap) if price > _TIE else cap
             words = (
-                f"{must} of its {sum(b)} unlabeled cases gain more than the programme's price "
-                f"{max(price, 0.0):.3f} and {may - must} as much, {cost:.2f} minutes per reading"
+                f"{more} of its {sum(b)} unlabeled cases gain more than the programme's price "
+                f"{max(price, 0.0):.3f} and {same - more} as much, {cost:.2f} minutes per reading"
             )
             claims.append(Claim(1.0, words + self._limit(r), must, may))
         return grants(reports, claims, self.floor, budget, rng)

@@ -164,7 +164,10 @@ def test_hours_limit_the_grant_of_a_site() -> None:
     assert counts(Hours(), told, 40) == {"a": 40, "b": 0}
     assert counts(Hours(hours=0.5), told, 40) == {"a": 15, "b": 25}
     assert counts(Hours(hours=0.5, site_hours=(("b", 0.1),)), told, 40) == {"a": 15, "b": 12}
-    assert "15 of its 90 unlabeled cases" in granted(Hours(hours=0.5), told, 40)["a"].reason
+    assert granted(Hours(hours=0.5), told, 40)["a"].reason == (
+        "15 of 40: 90 of its 90 unlabeled cases gain more than the programme's price 0.016 and 0 "
+        "as much, 2.00 minutes per reading, 0.5 hours"
+    )
 
 
 def test_among_equal_optima_hours_is_even() -> None:
