@@ -176,12 +176,16 @@ def _pooled(parts: Sequence[Evaluation], where: Layout, task: Task) -> dict[str,
         sums += part.sums
         # the bootstrap draws from the site's patients, not from all: too little by (P - 1) / P
         covariance += part.covariance * (part.patients / max(part.patients - 1, 1))
+    patients = sum(p.patients for p in parts)
+    seen = sum(p.patients for p in parts if p.patients > 1)
+    if seen:  # one patient alone shows no spread; it is taken to vary as the others do
+        covariance *= patients / seen
     allowed = estimable(sums, where)
     estimates = variances = dict.fromkeys(METRICS, math.nan)
     if any(allowed.values()):
         metrics = from_sums(sums, where, task)
         estimates = {n: float(metrics[n]) if allowed[n] else math.nan for n in METRICS}
-    if any(allowed.values()) and sum(p.patients for p in parts) > 1:
+    if any(allowed.values()) and seen:
         variances = delta_variances(sums, covariance, where, task)
     return _values(sums, covariance, (estimates, variances), parts, task)
 

@@ -44,6 +44,22 @@ def evaluate(site, task=TASK, **more):
     return measure(*site, task, **given)
 
 
+def test_sites_of_one_patient_never_look_certain():
+    """One patient shows no spread: alone there is no interval, beside others it varies as they."""
+    alone = {f"s{i}": evaluate(a_site(i, n=1)) for i in range(30)}
+    brier = combine(alone, TASK).pooled["brier"]
+    assert math.isfinite(brier.estimate)
+    assert math.isnan(brier.low)
+    assert math.isnan(brier.high)
+
+    def error(sites):  # of the log-loss, whose interval is symmetric on the logarithm
+        found = combine(sites, TASK).pooled["log_loss"]
+        return found.estimate * math.log(found.high / found.estimate)
+
+    big = {"big": evaluate((*a_site(9, n=20)[:2], np.arange(20)))}
+    assert error(big | alone) == pytest.approx(error(big) * math.sqrt(20 / 50), rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", TASKS)
 def test_pooled_is_close_to_the_exact_metrics_of_all_cases(kind):
     task = TASKS[kind]
