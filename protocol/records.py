@@ -199,6 +199,8 @@ class Evaluation:
         unsettled: cases that readers left unsure or unreadable, and so are not measured.
         sums: (m,) float64.
         covariance: (m, m) float64.
+        fine: (scored classes, 2, fine bins) counts of positives and of negatives by score: for the
+            pooled rank metrics' estimates alone, which the bins of `sums` would blur.
         estimates: the site's own metrics by name, from its exact scores; NaN where not estimable.
         variances: of the estimates, by the same names; NaN where not estimable.
     """
@@ -209,6 +211,7 @@ class Evaluation:
     unsettled: int
     sums: NDArray[np.float64]
     covariance: NDArray[np.float64]
+    fine: NDArray[np.float64]
     estimates: Mapping[str, float]
     variances: Mapping[str, float]
 

@@ -9,6 +9,7 @@ import time
 
 def single_thread() -> None:
     """One thread for torch and BLAS in this process: more would change the last bits."""
+    import scipy.linalg  # noqa: F401 - brings a BLAS of its own, which must be there to be limited
     import torch
     from threadpoolctl import threadpool_limits
 

@@ -91,7 +91,8 @@ def plain_loop(recipe: Recipe, images: NDArray[np.uint8], augment: Augment | Non
             _score(model, data[work.before], done)
         state = frozen if study.training.start == "scratch" else state
         for round_ in range(study.training.rounds_per_cycle):
-            state = _round(model, state, data, study, sites, (cycle, round_), done, augment)
+            loop = _Loop(model, data, study, done, augment)
+            state = _round(loop, state, sites, (cycle, round_))
         model.load_state_dict(state)
         for work in sites:
             _evaluate(model, data, work.evaluated, done)
@@ -104,17 +105,22 @@ def normal(images: NDArray[np.uint8]) -> Tensor:
     return (torch.from_numpy(np.array(images)).float() / 255 - 0.5) * 4
 
 
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What every round of a loop works with."""
+
+    model: nn.Module
+    data: Tensor
+    study: Study
+    done: Done
+    augment: Augment | None
+
+
 def _round(
-    model: nn.Module,
-    start: dict[str, Tensor],
-    data: Tensor,
-    study: Study,
-    sites: Sequence[SiteWork],
-    when: tuple[int, int],
-    done: Done,
-    augment: Augment | None,
+    loop: _Loop, start: dict[str, Tensor], sites: Sequence[SiteWork], when: tuple[int, int]
 ) -> dict[str, Tensor]:
     """Federated averaging: every site trains from the same start; the mean by labels."""
+    model, data, study = loop.model, loop.data, loop.study
     means = {name: torch.zeros(t.shape, dtype=torch.float64) for name, t in start.items()}
     total = 0
     for number, work in enumerate(sites):
@@ -122,8 +128,8 @@ def _round(
             continue
         model.load_state_dict(start)
         rng = generator(study.seed, number, *when, Purpose.TRAIN)
-        done.steps += train_site(
-            model, data[work.labeled], work.targets, study, when[1], rng, augment
+        loop.done.steps += train_site(
+            model, data[work.labeled], work.targets, study, when[1], rng, loop.augment
         )
         total += len(work.labeled)
         share = len(work.labeled) / total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from simulations.results.paired import Paired, correct, pair
 from simulations.results.pairing import check
 from simulations.results.records import Runs, is_bound
 from simulations.results.runs import load
+from strategies.metrics.combine import Results
 from strategies.metrics.table import METRICS
 
 REFERENCE = "random"
@@ -131,4 +133,22 @@ def _notes(
     measured = [c.metrics.locked or c.metrics.audit for run in runs.runs for c in run.evaluations]
     if any(m is not None and not m.clustered for m in measured):
         notes.append("the data names no patients: intervals within a run are image-level intervals")
+    counted = [_sites_estimable(m, choice.metric) for m in measured if m is not None]
+    if counted and min(counted)[0] < min(counted)[1]:
+        few, all_ = min(counted)
+        notes.append(
+            f"mean over sites and worst site are over {few} of {all_} sites, at the least: those "
+            "with enough cases of each class"
+        )
+    if any(simulation.split == "site" for simulation in runs.simulations):
+        notes.append(
+            "the sites are the data's own: seeds differ in first weights, audit patients and "
+            "readers, not in which site holds which case"
+        )
     return tuple(notes)
+
+
+def _sites_estimable(results: Results, metric: str) -> tuple[int, int]:
+    """At how many of the sites a metric could be estimated, and how many there are."""
+    found = sum(math.isfinite(site[metric].estimate) for site in results.sites.values())
+    return found, len(results.sites)

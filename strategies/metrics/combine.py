@@ -20,7 +20,8 @@ from strategies.metrics.intervals import (
     samples,
     worst,
 )
-from strategies.metrics.sums import Float, Layout, layout
+from strategies.metrics.ranks import pooled_ranks
+from strategies.metrics.sums import FINE_BINS, Float, Layout, layout
 from strategies.metrics.table import METRICS
 from strategies.metrics.totals import estimable, from_sums
 from strategies.pool import NotFinite
@@ -183,7 +184,7 @@ def _pooled(parts: Sequence[Evaluation], where: Layout, task: Task) -> dict[str,
     allowed = estimable(sums, where)
     estimates = variances = dict.fromkeys(METRICS, math.nan)
     if any(allowed.values()):
-        metrics = from_sums(sums, where, task)
+        metrics = from_sums(sums, where, task) | pooled_ranks(parts, task)
         estimates = {n: float(metrics[n]) if allowed[n] else math.nan for n in METRICS}
     if any(allowed.values()) and seen:
         variances = delta_variances(sums, covariance, where, task)
@@ -197,7 +198,11 @@ def _check(evaluation: Evaluation, where: Layout) -> None:
             f"sums have shape {evaluation.sums.shape}, their covariance "
             f"{evaluation.covariance.shape}; accepted for this task are ({m},) and ({m}, {m})"
         )
-    for name, array in (("sums", evaluation.sums), ("covariance", evaluation.covariance)):
+    wanted = (len(where.scored), 2, FINE_BINS)
+    if evaluation.fine.shape != wanted:
+        raise ValueError(f"fine counts have shape {evaluation.fine.shape}; accepted is {wanted}")
+    parts = ("sums", evaluation.sums), ("covariance", evaluation.covariance)
+    for name, array in (*parts, ("fine counts", evaluation.fine)):
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         if bad:
             raise NotFinite(f"{name} hold {bad} values that are not finite; accepted are none")

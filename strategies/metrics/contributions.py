@@ -12,6 +12,8 @@ from strategies.metrics.sums import (
     BINS,
     CALIBRATION_BINS,
     EDGES,
+    FINE_BINS,
+    FINE_EDGES,
     LEAST_PROBABILITY,
     Float,
     Layout,
@@ -95,6 +97,16 @@ def by_patient(probs: Float, targets: Whole, patient: Whole, task: Task) -> Any:
     rows = np.repeat(patient, columns.shape[1])
     shape = (int(patient.max()) + 1 if len(patient) else 0, where.size)
     return sparse.csr_array((values.ravel(), (rows, columns.ravel())), shape=shape)
+
+
+def fine(probs: Float, targets: Whole, task: Task) -> Float:
+    """Positives and negatives of every scored class by fine score bin, (K, 2, FINE_BINS)."""
+    scored = list(layout(task).scored)
+    bins = np.searchsorted(FINE_EDGES, probs[:, scored], side="right")  # (n, K)
+    counts = np.zeros((len(scored), 2, FINE_BINS))
+    which = np.broadcast_to(np.arange(len(scored)), bins.shape)
+    np.add.at(counts, (which, 1 - targets[:, scored], bins), 1)
+    return counts
 
 
 def _scores(probs: Float, targets: Whole, where: Layout) -> tuple[Whole, Float]:

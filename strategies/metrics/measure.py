@@ -80,6 +80,7 @@ def measure(
         unsettled=unsettled,
         sums=vector,
         covariance=_covariance(totals, vector),
+        fine=contributions.fine(probs, targets, task),
         estimates=estimates,
         variances=variances,
     )

@@ -122,7 +122,9 @@ REPORT = SiteReport("north", 5, 1, 2, 9, 20.0, (1, 2), (3, 2), (1, 0), ((1, 0), 
 READING = Reading("c1", "ann", "2026-01-31T10:00:00Z", 12.5, "answered", (0, 1))
 UPDATE = SiteUpdate("north", {"conv/weight": np.ones((2, 3), np.float32)}, 4.0, 0.7, 10)
 PROGRESS = SiteProgress("north", 5, -1, 4, 1.5)
-MEASURED = Evaluation(9, 8, True, 1, np.ones(2), np.eye(2), {"auroc": np.nan}, {"auroc": np.nan})
+MEASURED = Evaluation(
+    9, 8, True, 1, np.ones(2), np.eye(2), np.ones((1, 2, 3)), {"auroc": np.nan}, {"auroc": np.nan}
+)
 STEP = StepRequest(StepKey("s", 0, "train"), 1, UPDATE.arrays, Grant(3, "because"))
 
 

@@ -13,6 +13,7 @@ from simulations.benchmarks.runs import bench_study, run
 from simulations.plan import plan_of
 
 
+@pytest.mark.slow
 def test_the_plain_loop_does_what_the_engine_did(tmp_path: Path) -> None:
     study = bench_study("tiny-cnn", 2, 1, cycles=2, min_steps=2)
     ended = run(study, tmp_path / "out")
