@@ -58,8 +58,8 @@ class Checked:
                 name: {
                     "pool": e.pool,
                     "audit_set": e.audit_set,
-                    "audit": list(e.audit),
-                    "locked": list(e.locked),
+                    "audit": _named(e.audit, self.study),
+                    "locked": _named(e.locked, self.study),
                     "audit_half_widths": _nulls(e.audit_widths),
                     "locked_half_widths": _nulls(e.locked_widths),
                 }
@@ -164,6 +164,11 @@ def _by_class(cases: Cases, rows: Sequence[int]) -> tuple[int, ...]:
 
 def _added(parts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(sum(column) for column in zip(*parts, strict=True))
+
+
+def _named(counts: tuple[int, ...], study: Study) -> dict[str, int]:
+    """Cases by class name, and all of them under "cases"."""
+    return dict(zip((*study.task.names, "cases"), counts, strict=True))
 
 
 def _counts(counts: tuple[int, ...], study: Study) -> str:

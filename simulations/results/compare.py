@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from simulations.results.curves import (
     curve,
     lower_is_better,
 )
+from simulations.results.notes import about_data
 from simulations.results.outcomes import Arm, Choice, bounds, summarise
 from simulations.results.paired import Paired, correct, pair
 from simulations.results.pairing import check
 from simulations.results.records import Runs, is_bound
 from simulations.results.runs import load
-from strategies.metrics.combine import Results
 from strategies.metrics.table import METRICS
 
 REFERENCE = "random"
@@ -130,25 +129,5 @@ def _notes(
         notes.append(f"{label} was not estimable on the {choice.split} cases: too few of a class")
     elif between is None:
         notes.append("no area under the budget curve: the arms share no range of readings")
-    measured = [c.metrics.locked or c.metrics.audit for run in runs.runs for c in run.evaluations]
-    if any(m is not None and not m.clustered for m in measured):
-        notes.append("the data names no patients: intervals within a run are image-level intervals")
-    counted = [_sites_estimable(m, choice.metric) for m in measured if m is not None]
-    if counted and min(counted)[0] < min(counted)[1]:
-        few, all_ = min(counted)
-        notes.append(
-            f"mean over sites and worst site are over {few} of {all_} sites, at the least: those "
-            "with enough cases of each class"
-        )
-    if any(simulation.split == "site" for simulation in runs.simulations):
-        notes.append(
-            "the sites are the data's own: seeds differ in first weights, audit patients and "
-            "readers, not in which site holds which case"
-        )
+    notes += about_data(runs, choice.metric)
     return tuple(notes)
-
-
-def _sites_estimable(results: Results, metric: str) -> tuple[int, int]:
-    """At how many of the sites a metric could be estimated, and how many there are."""
-    found = sum(math.isfinite(site[metric].estimate) for site in results.sites.values())
-    return found, len(results.sites)

@@ -25,7 +25,7 @@ class NotPaired(ValueError):
 
 
 def check(runs: Runs) -> None:
-    """Hold every arm of a seed against the first one of that seed.
+    """Hold every run against the first one's data, and every arm of a seed against its first.
 
     Data, first weights and the metrics of the first weights must be the same; so must the metrics
     of cycle 0 for arms with the same cold start (the supervised bound has none).
@@ -33,6 +33,8 @@ def check(runs: Runs) -> None:
     Raises:
         NotPaired: naming the arm, the seed and the metric that differs.
     """
+    for run in runs.runs[1:]:
+        _same("data", runs.runs[0].data, run.data, runs.runs[0], run)
     for seed in runs.seeds:
         same = [r for r in runs.runs if r.seed == seed]
         for run in same[1:]:
@@ -41,14 +43,17 @@ def check(runs: Runs) -> None:
 
 
 def _begin(first: Run, run: Run) -> None:
-    """Refuse another hash of data or weights, or another measure of the first weights."""
-    for what, a, b in (("data", first.data, run.data), ("weights", first.weights, run.weights)):
-        if a != b:
-            raise NotPaired(
-                f"arm {run.arm}, seed {run.seed}: hash of the {what} {b[:12]} differs from "
-                f"{a[:12]} of arm {first.arm}; accepted are arms that begin alike"
-            )
+    """Refuse another hash of the weights, or another measure of the first weights."""
+    _same("weights", first.weights, run.weights, first, run)
     _equal(first, run, first.cycles[0], run.cycles[0])
+
+
+def _same(what: str, a: str, b: str, first: Run, run: Run) -> None:
+    if a != b:
+        raise NotPaired(
+            f"arm {run.arm}, seed {run.seed}: hash of the {what} {b[:12]} differs from "
+            f"{a[:12]} of arm {first.arm}, seed {first.seed}; accepted are arms that begin alike"
+        )
 
 
 def _cold_start(same: Sequence[Run]) -> None:

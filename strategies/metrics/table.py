@@ -70,7 +70,7 @@ METRICS: Mapping[str, Metric] = {
         "Expected cost",
         False,
         "mean cost per case of the decisions that the study's cost matrix asks for",
-        False,
+        True,
     ),
 }
 

@@ -66,9 +66,9 @@ def class_counts(vector: Float, where: Layout) -> tuple[Float, Float]:
 def estimable(vector: Float, where: Layout) -> dict[str, bool]:
     """Whether each metric can be estimated from so many cases.
 
-    Brier score, log-loss and expected cost need one case. The others need 20 cases, and 5 positives
-    and 5 negatives of *every* scored class: a mean over the classes that happen to be frequent
-    would be another quantity at each site and in each cycle.
+    Brier score and log-loss need one case. The others need 20 cases, and 5 positives and 5
+    negatives of *every* scored class: a mean over the classes that happen to be frequent would be
+    another quantity at each site and in each cycle.
     """
     cases = round(float(sums.totals(vector, where)[0]))
     fewest = min(round(float(c.min())) for c in class_counts(vector, where))

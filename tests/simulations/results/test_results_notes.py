@@ -1,0 +1,60 @@
+"""What the comparison says about its data before anyone believes its numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulations.results.compare import compare
+from simulations.results.pairing import NotPaired
+
+
+def rewrite(run: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change every JSON document of a run's file."""
+    path = run / name
+    documents = [json.loads(line) for line in path.read_text().splitlines()]
+    for document in documents:
+        change(document)
+    path.write_text("".join(json.dumps(d) + "\n" for d in documents))
+
+
+def test_nothing_odd_nothing_said(simulated: Callable[..., Path]) -> None:
+    assert compare([simulated()]).notes == ()
+
+
+def test_a_pool_that_ends_early_is_said(simulated: Callable[..., Path]) -> None:
+    out = simulated()
+    study = out / "random" / "seed-0" / "study.toml"
+    study.write_text(study.read_text().replace("total = 120", "total = 5000"))
+    assert compare([out]).notes == ("the pools ended after 120 of 5000 readings, at the least",)
+
+
+def test_a_site_of_one_class_is_said(simulated: Callable[..., Path]) -> None:
+    out = simulated()
+
+    def only(line: dict[str, Any]) -> None:
+        line["labels"]["site-02"] = [0, 9 if line["cycle"] >= 0 else 0]
+
+    rewrite(out / "random" / "seed-1", "cycles.jsonl", only)
+    notes = compare([out]).notes
+    assert notes == ("labels of one class only at the end of some run: site-02",)
+
+
+def test_other_versions_are_said(simulated: Callable[..., Path]) -> None:
+    out = simulated()
+    rewrite(out / "random" / "seed-1", "run.json", lambda run: run.update(git="abc"))
+    assert compare([out]).notes == ("the runs were made by different versions of the software",)
+
+
+def test_other_data_is_refused_even_with_other_seeds(simulated: Callable[..., Path]) -> None:
+    out, other = simulated(), simulated("other", seeds=(7, 8))
+    assert compare([out, other]).arms
+    for arm in ("coreset", "random", "full"):
+        for seed in (7, 8):
+            rewrite(other / arm / f"seed-{seed}", "run.json", lambda run: run.update(data="e" * 64))
+    with pytest.raises(NotPaired, match="hash of the data eeeeeeeeeeee differs"):
+        compare([out, other])
