@@ -272,6 +272,8 @@ def test_the_patterns_find(pattern: re.Pattern[str], text: str) -> None:
 def test_no_addresses_and_no_machine_in_tracked_files() -> None:
     wrong = []
     for path in tracked():
+        if str(path) == "LICENSE":
+            continue  # its text is not ours to change
         try:
             text = (ROOT / path).read_text(encoding="utf-8")
         except UnicodeDecodeError:

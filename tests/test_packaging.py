@@ -41,6 +41,10 @@ def declared(extra: str) -> list[Requirement]:
     return found
 
 
+PEERS = frozenset({"nvflare"})
+"""Imported only by scripts that a benchmark runs in an environment of the peer's own."""
+
+
 def imports(room: str) -> dict[str, Path]:
     """Third-party modules that a room imports, late ones too, and a file that does."""
     found = {}
@@ -49,7 +53,7 @@ def imports(room: str) -> dict[str, Path]:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             found |= {name.partition(".")[0]: path.relative_to(ROOT) for name in names}
-    ours = {*ROOMS, "tests", *sys.stdlib_module_names, ""}
+    ours = {*ROOMS, "tests", *sys.stdlib_module_names, "", *PEERS}
     return {name: path for name, path in found.items() if name not in ours}
 
 
