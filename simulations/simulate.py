@@ -130,7 +130,7 @@ def _child(plan: Plan, cases: Cases, task: Task, events: Connection) -> None:
     die_with_parent()
     try:
         _one(plan, cases, task, 1, lambda _, event: events.send(event))
-    except Exception as error:
+    except Exception as error:  # kept in run.log; the other runs go on
         import traceback
 
         task.folder.mkdir(parents=True, exist_ok=True)
