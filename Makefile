@@ -5,7 +5,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pneumonia test lint slow bench bench-select docs clean
+.PHONY: help demo pneumonia test lint slow bench bench-select docs stubs clean
 
 help:
 	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -40,6 +40,9 @@ bench-select: $(READY) ## speed of selection against a peer in an environment of
 
 docs: $(READY) ## write the generated pages of docs/ anew
 	$(BIN)/python -m simulations.documenting
+
+stubs: $(READY) ## generate the coordination service's stubs anew from its .proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protocol/coordination.proto
 
 clean: ## remove the environment and every run
 	rm -rf .venv .bench runs build *.egg-info

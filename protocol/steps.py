@@ -35,7 +35,11 @@ MESSAGE_TYPES: Mapping[str, str] = {
 
 
 class Code(StrEnum):
-    """Why a site answered with nothing: all that leaves of an error."""
+    """Why a site answered with nothing: all that leaves of an error.
+
+    "too-few-patients" is an abstention, and counts as an answer; "kept-back" says that the gate
+    (`protocol/egress.py`) let a reply not pass.
+    """
 
     NOT_APPROVED = "not-approved"
     LOWER_EPOCH = "lower-epoch"
@@ -43,6 +47,10 @@ class Code(StrEnum):
     FORGOTTEN = "forgotten"
     BAD_REQUEST = "bad-request"
     FAILED = "failed"
+    PAUSED = "paused"
+    WITHDRAWN = "withdrawn"
+    TOO_FEW_PATIENTS = "too-few-patients"
+    KEPT_BACK = "kept-back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,11 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
 
 
 def assignment_at_home(context: Context) -> Assignment:
-    """The assignment in the folder that the run's configuration names."""
-    from server.home import open_home
+    """The assignment in the study's folder that the run's configuration names."""
+    from server.assignment import assignment_in
+    from server.study_folder import StudyFolder
 
-    return open_home(Path(str(context.run_config["home"])))
+    return assignment_in(StudyFolder(Path(str(context.run_config["home"]))))
 
 
 app = build(assignment_at_home)

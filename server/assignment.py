@@ -11,6 +11,7 @@ from protocol.study import Study
 from server.course import Milestone
 from server.events import Notify, silent
 from server.rooms import PolledRooms, ReadingRooms
+from server.study_folder import StudyFolder
 
 
 def _nothing(milestone: Milestone) -> None:
@@ -45,3 +46,21 @@ class Assignment:
     patience: float = 3600.0
     keep_rounds: bool = False
     rehearsal: bool = False
+
+
+def assignment_in(folder: StudyFolder) -> Assignment:
+    """What the ServerApp is to do with a study that was submitted.
+
+    Raises:
+        FolderError: the weights or the submission cannot be read.
+        StudyError: the study file is refused.
+    """
+    submission = folder.submission()
+    return Assignment(
+        study=folder.study(),
+        weights=folder.weights(),
+        home=folder.folder,
+        sites=len(submission.sites),
+        rooms=PolledRooms(submission.interval),
+        patience=submission.patience,
+    )

@@ -5,15 +5,13 @@ Everything heavy is imported inside the commands, so that --help answers at once
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
+from daemons.terminal import Format, run_command
 from simulations import cli_study
-from simulations.terminal import Format, fail, unwritable
 
 app = typer.Typer(
     name="wardround",
@@ -106,29 +104,6 @@ def report(
     print_report(runs, out)
 
 
-INTERRUPTED = 130
-"""What typer returns, and does not raise, after Ctrl-C."""
-
-
 def main() -> None:
-    """The command's entry: one sentence for bad input, no traceback for a person.
-
-    Exit codes: 0 done, 1 failed, 2 bad input, 3 refused.
-    """
-    try:
-        ended = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        ended = 2
-    except (click.Abort, KeyboardInterrupt):
-        ended = INTERRUPTED
-    except ValueError as error:  # every refusal of ours is one, worded for people
-        ended = fail(str(error), 2)
-    except OSError as error:  # a folder that is a file, a full disk, a path nobody may write
-        ended = fail(unwritable(error), 1)
-    except RuntimeError as error:
-        ended = fail(str(error), 1)
-    if ended == INTERRUPTED:
-        ended = fail("stopped; the same command goes on from here", 1)
-    if ended:
-        sys.exit(ended)
+    """The command `wardround`."""
+    run_command(app, "wardround", interrupted="stopped; the same command goes on from here")

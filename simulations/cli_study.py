@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simulations.terminal import Format, check_format, print_json
+from daemons.terminal import Format, check_format, print_json
 
 app = typer.Typer(help="Study files.", no_args_is_help=True)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from daemons.terminal import check_format, print_json
 from protocol.study import Study, StudyError
 from simulations.plan import PlanError, plan_of
 from simulations.results.compare import compare
@@ -15,7 +16,6 @@ from simulations.results.outcomes import Choice
 from simulations.results.report import write_report
 from simulations.results.tables import to_json, to_table
 from simulations.studies import committed
-from simulations.terminal import check_format, print_json
 from simulations.watching import watching
 
 MOST_SEEDS = 10_000

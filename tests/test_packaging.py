@@ -21,11 +21,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("protocol", "strategies", "client", "server", "simulations")
+ROOMS = ("daemons", "protocol", "strategies", "client", "server", "simulations")
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = tomllib.loads(TEXT)
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-EXTRA_OF = {"protocol": "", "strategies": "", "server": "server", "client": "site"}
+EXTRA_OF = {"daemons": "", "protocol": "", "strategies": "", "server": "server", "client": "site"}
 EXTRA_OF |= {"simulations": "sim", "tests": "dev"}
 
 
@@ -181,7 +181,7 @@ def test_package_data_is_what_the_code_reads() -> None:
         if path.is_file() and path.suffix not in (".py", ".pyc", ".pyo")
     }
     assert lying == shipped
-    assert {path.suffix for path in shipped} >= {".toml", ".j2"}
+    assert {path.suffix for path in shipped} >= {".toml", ".j2", ".proto", ".pyi"}
 
 
 def test_wheel_building_finds_the_same_modules() -> None:
@@ -227,7 +227,11 @@ def test_a_server_runs_without_torch(module: str, tmp_path: Path) -> None:
 
 
 def test_the_command_is_the_one_declared() -> None:
-    assert PROJECT["project"]["scripts"] == {"wardround": "simulations.cli:main"}
+    assert PROJECT["project"]["scripts"] == {
+        "wardround": "simulations.cli:main",
+        "wardround-server": "server.cli:main",
+        "wardround-site": "client.cli:main",
+    }
 
 
 HELP = (

@@ -1,12 +1,6 @@
-"""The tables of a site's database, as a list of migrations that only ever grows.
-
-All that a database lacks run in one transaction together with the number that records them.
-"""
+"""The tables of a site's database, as a list of migrations that only ever grows."""
 
 from __future__ import annotations
-
-import sqlite3
-from collections.abc import Iterator
 
 _FIRST = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -94,47 +88,59 @@ CREATE TABLE steps (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = """
+ALTER TABLE studies ADD COLUMN standing TEXT NOT NULL DEFAULT 'approved'
+    CHECK (standing IN ('approved', 'paused', 'withdrawn'));
+CREATE TABLE offers (                 -- studies that asked to run here
+    identity TEXT PRIMARY KEY,
+    document TEXT NOT NULL,
+    weights TEXT NOT NULL,
+    asked_by TEXT NOT NULL,
+    sites INTEGER NOT NULL,
+    parameters INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    received TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'approved', 'refused', 'withdrawn')),
+    decided TEXT NOT NULL DEFAULT ''  -- when, ISO 8601
+);
+CREATE TABLE closings (               -- cycles whose grant takes no further reading
+    study TEXT NOT NULL REFERENCES studies (identity),
+    cycle INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (study, cycle)
+);
+CREATE TABLE audit (                  -- one line for every record that left or was kept back
+    line INTEGER PRIMARY KEY,         -- from 1, without gaps
+    at TEXT NOT NULL,
+    plane TEXT NOT NULL CHECK (plane IN ('model', 'coordination', 'site')),
+    event TEXT NOT NULL,              -- 'left', 'refused', 'approved', 'withdrawn', 'restored', ...
+    record TEXT NOT NULL,             -- kind of the record, '' where the event is about none
+    study TEXT NOT NULL,
+    cycle INTEGER NOT NULL,
+    step TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    size INTEGER NOT NULL,            -- bytes
+    digest TEXT NOT NULL,             -- of the record, hex
+    words TEXT NOT NULL,
+    previous TEXT NOT NULL,           -- hash of the line before, 64 zeros for the first
+    hash TEXT NOT NULL
+);
+CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_is_never_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE line = NEW.line)
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TABLE countersigned (          -- what the server signed of this log
+    branch INTEGER NOT NULL,
+    lines INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    at TEXT NOT NULL,
+    signature BLOB NOT NULL,
+    PRIMARY KEY (branch, lines)
+);
+"""
 
-
-class SchemaTooNew(RuntimeError):
-    """The database was written by a newer wardround."""
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the database to the newest schema.
-
-    Raises:
-        SchemaTooNew: it is ahead of this code.
-    """
-    if _version(connection) == len(MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")  # and look again: another process may have migrated
-    try:
-        for number in range(_version(connection), len(MIGRATIONS)):
-            for statement in _statements(MIGRATIONS[number]):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number + 1}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
-        raise SchemaTooNew(
-            f"the database has schema {version}, this wardround knows up to {len(MIGRATIONS)}"
-        )
-    return version
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The script's statements one by one; `executescript` would commit what is open."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)

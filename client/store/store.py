@@ -11,8 +11,9 @@ from pathlib import Path
 
 from client.store.case_shelf import CaseShelf
 from client.store.reading_shelf import ReadingShelf
-from client.store.schema import migrate
+from client.store.schema import MIGRATIONS
 from client.store.step_shelf import StepShelf
+from daemons.migrations import migrate
 
 
 def now() -> str:
@@ -53,7 +54,7 @@ class SiteStore:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # a purge leaves no bytes in free pages
         connection.execute("PRAGMA wal_autocheckpoint = 250")  # pages: 4 MB, as by default
-        migrate(connection)
+        migrate(connection, MIGRATIONS)
         return cls(
             connection, CaseShelf(connection), ReadingShelf(connection), StepShelf(connection)
         )

@@ -22,8 +22,9 @@ from client.keys import SiteKey
 from client.scored_pool import ScoredPool
 from client.site import Arrival, Site, enrol
 from client.store.reading_shelf import Opening
-from client.store.schema import MIGRATIONS, SchemaTooNew
+from client.store.schema import MIGRATIONS
 from client.store.store import SiteStore, now
+from daemons.migrations import SchemaTooNew
 from protocol.records import Label, Reading
 from protocol.study import Study
 
@@ -104,7 +105,7 @@ def test_processes_that_open_a_new_database_at_once_all_open_it(tmp_path: Path) 
 def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = "CREATE TABLE half (x);\nCREATE TABLE facts (x);\n"
     open_store(tmp_path).close()
-    monkeypatch.setattr("client.store.schema.MIGRATIONS", (*MIGRATIONS, broken))
+    monkeypatch.setattr("client.store.store.MIGRATIONS", (*MIGRATIONS, broken))
     with pytest.raises(sqlite3.OperationalError, match="facts"):
         open_store(tmp_path)
     with sqlite3.connect(tmp_path / "site.db") as plain:

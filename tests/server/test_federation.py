@@ -318,7 +318,7 @@ def test_a_cycle_closes_at_its_deadline_with_what_was_read(function_grid: Any, n
     assert all(p.spent > 1 for p in told.values())
 
 
-def test_a_home_of_the_server_says_what_to_do(
+def test_a_study_folder_says_what_to_do(
     tmp_path: Path, tiny_study: Any, first_weights: Any
 ) -> None:
     import tomli_w
@@ -326,20 +326,19 @@ def test_a_home_of_the_server_says_what_to_do(
     from protocol.codec import digest, pack
     from protocol.records import GlobalState
     from protocol.study import document
-    from server.home import HomeConfig, HomeError, make_home, open_home
+    from server.assignment import assignment_in
+    from server.study_folder import FolderError, StudyFolder, Submission
 
     study = tiny_study()
-    with pytest.raises(HomeError, match=r"server\.toml cannot be read"):
-        open_home(tmp_path)
-    make_home(tmp_path, HomeConfig(sites=3, interval=5.0))
-    (tmp_path / "study.toml").write_text(tomli_w.dumps(document(study)))
-    with pytest.raises(HomeError, match=r"weights\.safetensors cannot be read"):
-        open_home(tmp_path)
-    (tmp_path / "weights.safetensors").write_bytes(pack(GlobalState(first_weights(study))))
-    found = open_home(tmp_path)
+    folder = StudyFolder(tmp_path / "study")
+    with pytest.raises(FolderError, match=r"submission\.json cannot be read"):
+        assignment_in(folder)
+    text = tomli_w.dumps(document(study)).encode()
+    weights = pack(GlobalState(first_weights(study)))
+    folder.write(text, weights, Submission(sites=("a", "b", "c"), server="x", interval=5.0))
+    found = assignment_in(folder)
     assert (found.study.identity, found.sites, found.rehearsal) == (study.identity, 3, False)
     assert digest(found.weights) == digest(first_weights(study))
-    assert found.rooms == PolledRooms(5.0)
-    (tmp_path / "weights.safetensors").write_bytes(b"not a model")
-    with pytest.raises(HomeError, match="do not fit"):
-        open_home(tmp_path)
+    folder.write(text, b"not a model", Submission(sites=("a", "b", "c"), server="x"))
+    with pytest.raises(FolderError, match="weights cannot be read"):
+        assignment_in(folder)

@@ -1,0 +1,1 @@
+"""The site's end of the coordination stream."""

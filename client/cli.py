@@ -1,0 +1,23 @@
+"""`wardround-site`: one hospital's daemon, its approvals and its audit log.
+
+Everything heavy is imported inside the commands, so that --help and status answer at once.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from daemons.terminal import run_command
+
+app = typer.Typer(
+    name="wardround-site",
+    help="One hospital: nothing runs here without its admin's approval, and no image leaves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """The command `wardround-site`."""
+    run_command(app, "wardround-site")

@@ -1,0 +1,1 @@
+"""The site's Flower processes: guarded, watched, started anew."""

@@ -1,0 +1,23 @@
+"""`wardround-server`: the coordinator's daemon, its sites and its studies.
+
+Everything heavy is imported inside the commands, so that --help and status answer at once.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from daemons.terminal import run_command
+
+app = typer.Typer(
+    name="wardround-server",
+    help="The coordinator: sites join it, studies run on it; it sees no image.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """The command `wardround-server`."""
+    run_command(app, "wardround-server")

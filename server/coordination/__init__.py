@@ -1,0 +1,1 @@
+"""The coordination service: one gRPC stream to every site."""

@@ -1,0 +1,1 @@
+"""Read-only pages about running studies, and their JSON twins."""

@@ -1,0 +1,1 @@
+"""The server's Flower processes and the proxy before them."""

@@ -1,0 +1,1 @@
+"""A whole federation of real processes on one machine, under one folder."""
