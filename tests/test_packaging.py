@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ast
-import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
 from collections.abc import Iterator
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
@@ -128,29 +125,6 @@ def test_a_site_installs_torch_and_no_ray() -> None:
     found = closure(declared("site"))
     assert {"torch", "monai"} <= found
     assert not found & {"ray", "matplotlib"}
-
-
-@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # flwr's own
-def test_the_app_that_travels_holds_no_python_and_no_data(tmp_path: Path) -> None:
-    from flwr.cli.build import build_fab_from_disk
-
-    left_out = ("__pycache__", "*.egg-info", "runs", "build", "dist", ".[!g]*", ".git")
-    house = shutil.copytree(ROOT, tmp_path / "house", ignore=shutil.ignore_patterns(*left_out))
-    for leak in (
-        "leak.json",
-        "notes.md",
-        "cases.csv",
-        "docs/patients.jsonl",
-        "secrets.toml",
-        "x.py",
-    ):
-        (house / leak).write_text("secret", encoding="utf-8")
-    with zipfile.ZipFile(io.BytesIO(build_fab_from_disk(house))) as fab:
-        own = {name for name in fab.namelist() if name.startswith(".info/")}
-        assert set(fab.namelist()) - own == {"pyproject.toml", "README.md"}
-        assert own == {".info/CONTENT"}
-        assert not any(b"secret" in fab.read(name) for name in own)
-        assert tomllib.loads(fab.read("pyproject.toml").decode())["tool"]["flwr"]["app"]
 
 
 def tree_packages() -> Iterator[str]:
