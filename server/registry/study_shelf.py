@@ -1,0 +1,111 @@
+"""The studies that were submitted to this server."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.registry.registry import now
+
+_COLUMNS = "identity, name, folder, weights, asked_by, sites, state, run, submitted, changed"
+STATES = ("running", "paused", "stopped", "ended", "failed")
+OPEN = ("running", "paused")
+"""States of a study that may still ask its sites for something."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One submitted study.
+
+    Attributes:
+        identity: the study's hash.
+        name: as the study file says.
+        folder: under `studies/` of the home.
+        weights: hash of the first weights.
+        asked_by: the study lead, as sites read it.
+        sites: names, in site order.
+        state: one of `STATES`.
+        run: Flower's id of the newest run; None before the first.
+        submitted: UTC, ISO 8601.
+        changed: when the state last changed; UTC, ISO 8601.
+    """
+
+    identity: str
+    name: str
+    folder: str
+    weights: str
+    asked_by: str
+    sites: tuple[str, ...]
+    state: str = "running"
+    run: int | None = None
+    submitted: str = ""
+    changed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyShelf:
+    """Table `studies`."""
+
+    connection: sqlite3.Connection
+
+    def add(self, row: StudyRow) -> None:
+        """A new study, submitted now."""
+        at = now()
+        self.connection.execute(
+            f"INSERT INTO studies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (
+                row.identity,
+                row.name,
+                row.folder,
+                row.weights,
+                row.asked_by,
+                json.dumps(list(row.sites)),
+                row.state,
+                row.run,
+                at,
+                at,
+            ),
+        )
+
+    def all(self) -> list[StudyRow]:
+        """Every study, in the order of their submission."""
+        return self._rows("ORDER BY submitted, rowid")
+
+    def get(self, identity: str) -> StudyRow | None:
+        """The study with that identity, if there is one."""
+        return next(iter(self._rows("WHERE identity = ?", identity)), None)
+
+    def find(self, asked: str) -> StudyRow:
+        """The one study of that name, or whose identity begins so.
+
+        Raises:
+            ValueError: there is none, or more than one.
+        """
+        found = [r for r in self.all() if asked and r.identity.startswith(asked)]
+        found = found or [r for r in self.all() if r.name == asked]
+        if len(found) != 1:
+            known = ", ".join(f"{r.identity[:12]} ({r.name})" for r in found or self.all())
+            many = f"{len(found)} studies" if found else "no study"
+            raise ValueError(f"{asked!r} names {many}; accepted is one of: {known or 'none yet'}")
+        return found[0]
+
+    def move(self, identity: str, state: str, since: Sequence[str] = STATES) -> bool:
+        """Put the study into a state if it is in one of `since`; whether it was."""
+        marks = ", ".join("?" * len(since))
+        done = self.connection.execute(
+            "UPDATE studies SET state = ?, changed = ? WHERE identity = ? "  # noqa: S608
+            f"AND state IN ({marks})",
+            (state, now(), identity, *since),
+        )
+        return done.rowcount == 1
+
+    def set_run(self, identity: str, run: int) -> None:
+        """Remember the newest run."""
+        self.connection.execute("UPDATE studies SET run = ? WHERE identity = ?", (run, identity))
+
+    def _rows(self, clause: str, *values: Any) -> list[StudyRow]:
+        found = self.connection.execute(f"SELECT {_COLUMNS} FROM studies {clause}", values)  # noqa: S608
+        return [StudyRow(*row[:5], tuple(json.loads(row[5])), *row[6:]) for row in found.fetchall()]
