@@ -1,0 +1,48 @@
+"""Fingerprints that two people can compare by telephone, and the comparison itself."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from hashlib import sha256
+
+from daemons.terminal import Refused
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U
+_HEARD = str.maketrans("ILO", "110")
+_GROUPS, _LETTERS = 5, 4
+
+
+def fingerprint(block: bytes) -> str:
+    """100 bits of a SHA-256, as five groups of four: 4F7K-92QM-...
+
+    Enough against somebody who looks for other content with the fingerprint of this one.
+    """
+    number = int.from_bytes(sha256(block).digest(), "big") >> (256 - 5 * _GROUPS * _LETTERS)
+    letters = ""
+    for _ in range(_GROUPS * _LETTERS):
+        letters = _ALPHABET[number & 31] + letters
+        number >>= 5
+    return "-".join(re.findall("." * _LETTERS, letters))
+
+
+def check_fingerprint(what: str, actual: str, heard: str) -> None:
+    """Refuse when what was heard is not the fingerprint; case, spaces and hyphens do not count.
+
+    Args:
+        what: "the kit", "the request": for the sentence.
+        actual: of the file at hand.
+        heard: what the other side read out.
+
+    Raises:
+        Refused: they differ.
+    """
+    if not hmac.compare_digest(_plain(actual), _plain(heard)):
+        raise Refused(
+            f"{what}'s fingerprint is {actual}, and {heard} was given: "
+            "it is another file, or was changed on its way; nothing was done"
+        )
+
+
+def _plain(text: str) -> bytes:
+    return re.sub(r"[\s-]", "", text).upper().translate(_HEARD).encode()
