@@ -80,7 +80,7 @@ def _foreign(filename: str) -> bool:
 
 def site_of_node(context: Context) -> Site:
     """The site whose home the SuperNode's configuration names."""
-    from client.home import open_home
+    from client.opening import open_home
 
     return open_home(Path(str(context.node_config["site-home"])))
 

@@ -1,25 +1,30 @@
-"""A site's home: the folder with its configuration, its database and its log."""
+"""A site's home: its configuration. Light: no numpy, no database until one is opened."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import tomli_w
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from client.site import ArrayImages, Site
-from client.store.store import SiteStore
+from client.paths import HomePaths
 from protocol.files import replace_file
 
-_CONFIG = "site.toml"
-_DATABASE = "site.db"
-_NO_IMAGES = np.zeros((0, 1, 1, 1), dtype=np.uint8)
+if TYPE_CHECKING:
+    from client.store.store import SiteStore
+
+__all__ = [
+    "Deployment",
+    "HomeConfig",
+    "HomeError",
+    "HomePaths",
+    "make_home",
+    "open_store",
+    "read_config",
+]
 
 
 class HomeError(ValueError):
@@ -73,60 +78,11 @@ class HomeConfig(BaseModel):
     plugins: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HomePaths:
-    """Where everything lies in a real site's home. Only `keys` and the database are secret."""
-
-    home: Path
-
-    @property
-    def config(self) -> Path:
-        """`site.toml`."""
-        return self.home / _CONFIG
-
-    @property
-    def database(self) -> Path:
-        """`site.db`."""
-        return self.home / _DATABASE
-
-    @property
-    def keys(self) -> Path:
-        """Folder (0700): `node` and `node.pub` (EC P-384, OpenSSH, for Flower), `coordination.key`
-        (EC P-256, PEM, for mutual TLS), `site.secret` (32 bytes, for case keys), `runtime.secret`.
-        """
-        return self.home / "keys"
-
-    @property
-    def request(self) -> Path:
-        """`request.json`: what the server's admin signs; holds public keys only."""
-        return self.home / "request.json"
-
-    @property
-    def kit(self) -> Path:
-        """Folder: `kit.json`, and from it `server-ca.crt`, `site.crt`, `heads.pub` (PEM)."""
-        return self.home / "kit"
-
-    @property
-    def run(self) -> Path:
-        """Folder of what lives as long as the daemon: lock, status, beats, requests."""
-        return self.home / "run"
-
-    @property
-    def logs(self) -> Path:
-        """Folder of the children's logs."""
-        return self.home / "logs"
-
-    @property
-    def flower(self) -> Path:
-        """FLWR_HOME of the site's Flower processes."""
-        return self.home / "flower"
-
-
 def make_home(home: Path, config: HomeConfig) -> None:
     """Write a home's configuration; the folder is made if it is not there."""
     home.mkdir(parents=True, exist_ok=True)
     content = config.model_dump(exclude_none=True)
-    replace_file(home / _CONFIG, tomli_w.dumps(content).encode(), sync=config.durable)
+    replace_file(HomePaths(home).config, tomli_w.dumps(content).encode(), sync=config.durable)
 
 
 def read_config(home: Path) -> HomeConfig:
@@ -136,49 +92,16 @@ def read_config(home: Path) -> HomeConfig:
         HomeError: it is missing, or does not fit.
     """
     try:
-        document = tomllib.loads((home / _CONFIG).read_text(encoding="utf-8"))
+        document = tomllib.loads((HomePaths(home).config).read_text(encoding="utf-8"))
         return HomeConfig.model_validate_json(json.dumps(document))  # TOML's lists become tuples
     except FileNotFoundError:
-        raise HomeError(f"{home}: {_CONFIG} is missing") from None
+        raise HomeError(f"{home}: site.toml is missing") from None
     except (TypeError, ValueError):
-        raise HomeError(f"{home}: {_CONFIG} cannot be read") from None
-
-
-def open_home(home: Path) -> Site:
-    """The site whose home this is, its database opened and its images mapped.
-
-    Raises:
-        HomeError: no configuration, or one that does not fit.
-    """
-    config = read_config(home)
-    try:
-        pixels = _mapped((home / config.images).resolve()) if config.images else _NO_IMAGES
-    except FileNotFoundError:
-        raise HomeError(f"{home}: the images that {_CONFIG} names are missing") from None
-    except ValueError:
-        raise HomeError(f"{home}: the images that {_CONFIG} names cannot be read") from None
-    return Site(
-        name=config.name,
-        number=config.number,
-        home=home,
-        store=open_store(home, durable=config.durable),
-        images=ArrayImages(pixels),
-        durable=config.durable,
-        allow_import=config.allow_import,
-    )
-
-
-def _mapped(file: Path) -> NDArray[np.uint8]:
-    return _mapping(file, file.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _mapping(file: Path, changed: int) -> NDArray[np.uint8]:
-    """The file's array, mapped once for all simulated sites that share it."""
-    pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
-    return pixels
+        raise HomeError(f"{home}: site.toml cannot be read") from None
 
 
 def open_store(home: Path, *, durable: bool = True) -> SiteStore:
     """A home's database alone: what readers need, without images or torch."""
-    return SiteStore.open(home / _DATABASE, durable=durable)
+    from client.store.store import SiteStore  # numpy comes with it
+
+    return SiteStore.open(HomePaths(home).database, durable=durable)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client.home import HomeConfig, make_home, open_home, open_store
+from client.home import HomeConfig, make_home, open_store
 from client.keys import SiteKey
+from client.opening import open_home
 from client.queue import next_case, submit
 from client.site import Arrival, Site, enrol
 from client.store.reading_shelf import Opening

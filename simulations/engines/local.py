@@ -21,7 +21,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import build
-from client.home import open_home
+from client.opening import open_home
 from client.site import Site
 from simulations.processes import die_with_parent, single_thread
 

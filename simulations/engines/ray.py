@@ -19,7 +19,7 @@ from pathlib import Path
 from flwr.app import Context
 
 from client.app import build as client_app
-from client.home import open_home
+from client.opening import open_home
 from client.site import Site
 from server.app import build as server_app
 from server.assignment import Assignment

@@ -362,7 +362,7 @@ def test_a_repeated_train_is_answered_and_not_done_again(
 def test_a_repeated_step_is_answered_by_a_site_that_was_opened_anew(
     tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask, read_cases: Read
 ) -> None:
-    from client.home import open_home
+    from client.opening import open_home
 
     study = tiny_study()
     site, arrays = tiny_site(study), first_weights(study)
