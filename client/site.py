@@ -44,7 +44,8 @@ class Site:
         number: its place in site order, from 0; updates are folded in this order.
         home: its folder, where the database and the scored pool are.
         durable: files are synced to disk before a step is answered; not in simulations.
-        allow_import: a study may name strategies outside the project; only in simulations.
+        allow_import: a study may name strategies outside the project: any in simulations, else
+            those in the packages that the site's admin listed.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Site:
     store: SiteStore
     images: Images
     durable: bool = True
-    allow_import: bool = False
+    allow_import: bool | tuple[str, ...] = False
 
 
 @dataclass(frozen=True, slots=True)

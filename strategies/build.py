@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 T = TypeVar("T")
+
+Imports: TypeAlias = bool | Collection[str]
+"""What may be imported: everything (True, a simulation), nothing, or these packages alone."""
 
 _KINDS = {
     "query": "query strategy",
@@ -25,18 +38,18 @@ def build(
     name: str,
     /,
     *,
-    allow_import: bool = False,
+    allow_import: Imports = False,
     **arguments: object,
 ) -> T:
     """Construct what the table has under that name.
 
     A name with a colon, such as "my_lab.ideas:Novelty", is imported, and its module's code runs:
-    only for a simulation on one's own machine.
+    only for a simulation on one's own machine, and at a site from packages its admin has listed.
 
     Args:
         table: names to dataclasses, such as `QUERY`.
         name: a key of the table.
-        allow_import: whether names with a colon are accepted.
+        allow_import: whether names with a colon are accepted, or of which packages.
         arguments: fields of the dataclass; lists are taken for tuples, as TOML writes them.
 
     Raises:
@@ -44,12 +57,12 @@ def build(
     """
     kind = _kind(table)
     if ":" in name:
-        if not allow_import:
+        if not _listed(name.partition(":")[0], allow_import):
             raise ValueError(
                 f"{kind} '{name}' would be imported, which only a simulation may; "
-                f"accepted here: {', '.join(sorted(table))}"
+                f"accepted here: {', '.join([*sorted(table), *_packages(allow_import)])}"
             )
-        row = cast("Callable[..., T]", _imported(kind, name))
+        row = cast("Callable[..., T]", _imported(kind, name, allow_import))
     elif name in table:
         row = table[name]
     else:
@@ -66,7 +79,18 @@ def _kind(table: Mapping[str, Callable[..., object]]) -> str:
     return "strategy"
 
 
-def _imported(kind: str, name: str) -> Callable[..., object]:
+def _listed(module: str, allow_import: Imports) -> bool:
+    """Whether a module is one of the packages that may be imported, or lies in one."""
+    if isinstance(allow_import, bool):
+        return allow_import
+    return any(module == p or module.startswith(f"{p}.") for p in allow_import)
+
+
+def _packages(allow_import: Imports) -> list[str]:
+    return [] if isinstance(allow_import, bool) else [f"{p}:Class" for p in sorted(allow_import)]
+
+
+def _imported(kind: str, name: str, allow_import: Imports) -> Callable[..., object]:
     module, _, attribute = name.partition(":")
     try:
         row = getattr(import_module(module), attribute)
@@ -76,6 +100,8 @@ def _imported(kind: str, name: str) -> Callable[..., object]:
         ) from error
     if not is_dataclass(row) or not isinstance(row, type):
         raise ValueError(f"{kind} '{name}' is not a dataclass; accepted is a dataclass")
+    if not _listed(row.__module__, allow_import):  # what a listed package itself imported
+        raise ValueError(f"{kind} '{name}' is of another package; accepted is a class of its own")
     return row
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from protocol.study import Study, StudyError
 from strategies.aggregation import AGGREGATION, Aggregator
 from strategies.budget import BUDGET, BudgetPolicy
-from strategies.build import build
+from strategies.build import Imports, build
 from strategies.consensus import CONSENSUS, Consensus
 from strategies.query import QUERY, CostWeighted, QueryStrategy, Scored
 from strategies.stopping import STOPPING, Stopping
@@ -41,13 +41,14 @@ class Decisions:
     stopping: Stopping
 
 
-def decisions(study: Study, allow_import: bool = False) -> Decisions:
+def decisions(study: Study, allow_import: Imports = False) -> Decisions:
     """The study's decisions, ready to be asked.
 
     Args:
         study: a valid study.
         allow_import: whether it may name strategies outside the project, such as
-            "my_lab.ideas:Novelty", whose code then runs: only in a simulation on one's own machine.
+            "my_lab.ideas:Novelty", whose code then runs: everything only in a simulation on one's
+            own machine, at a site the packages that its admin listed.
 
     Raises:
         StudyError: a name, an argument or a combination that is refused; one sentence that begins

@@ -58,7 +58,7 @@ class _Box:
 
 
 @lru_cache(maxsize=4)
-def _decisions(identity: str, box: _Box, allow_import: bool) -> Decisions:
+def _decisions(identity: str, box: _Box, allow_import: bool | tuple[str, ...]) -> Decisions:
     return decisions(box.study, allow_import)
 
 

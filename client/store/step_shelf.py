@@ -11,6 +11,12 @@ from protocol.records import StepKey
 from protocol.steps import Code
 from protocol.study import Study, document, parse
 
+_STOPPED = {
+    "not approved": Code.NOT_APPROVED,
+    "paused": Code.PAUSED,
+    "withdrawn": Code.WITHDRAWN,
+}
+
 
 class StepRefused(Exception):
     """A step that is not done; only its code leaves the site."""
@@ -46,13 +52,14 @@ class StepShelf:
         """The approved study of that identity.
 
         Raises:
-            StepRefused: nobody approved it here.
+            StepRefused: nobody approved it here, or it is paused or withdrawn.
         """
         row = self.connection.execute(
-            "SELECT document FROM studies WHERE identity = ?", (identity,)
+            "SELECT document, standing FROM studies WHERE identity = ?", (identity,)
         ).fetchone()
-        if row is None:
-            raise StepRefused(Code.NOT_APPROVED, f"study {identity[:12]} is not approved here")
+        standing = str(row[1]) if row else "not approved"
+        if standing in _STOPPED:
+            raise StepRefused(_STOPPED[standing], f"study {identity[:12]} is {standing} here")
         return _study(str(row[0]))
 
     def weights(self, identity: str) -> str:

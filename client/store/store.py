@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from client.store.case_shelf import CaseShelf
+from client.store.offer_shelf import OfferShelf
 from client.store.reading_shelf import ReadingShelf
 from client.store.schema import MIGRATIONS
 from client.store.step_shelf import StepShelf
@@ -29,12 +30,14 @@ class SiteStore:
         cases: patients and cases, their splits, exclusion and purge.
         readings: openings, answers and the labels made of them.
         steps: approved studies, epochs, and the answer to every step.
+        offers: studies that asked to run here, and where each one stands.
     """
 
     connection: sqlite3.Connection
     cases: CaseShelf
     readings: ReadingShelf
     steps: StepShelf
+    offers: OfferShelf
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> SiteStore:
@@ -56,7 +59,11 @@ class SiteStore:
         connection.execute("PRAGMA wal_autocheckpoint = 250")  # pages: 4 MB, as by default
         migrate(connection, MIGRATIONS)
         return cls(
-            connection, CaseShelf(connection), ReadingShelf(connection), StepShelf(connection)
+            connection,
+            CaseShelf(connection),
+            ReadingShelf(connection),
+            StepShelf(connection),
+            OfferShelf(connection),
         )
 
     @contextmanager

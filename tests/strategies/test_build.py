@@ -162,3 +162,20 @@ def test_a_name_that_cannot_be_imported_is_refused(laboratory: str, name: str) -
 def test_something_that_is_no_dataclass_is_refused(laboratory: str) -> None:
     with pytest.raises(ValueError, match="accepted is a dataclass"):
         build(QUERY, "my_lab_ideas:plain", allow_import=True)
+
+
+def test_of_listed_packages_alone_is_imported(laboratory: str) -> None:
+    for packages in ((), ("my_lab",), ("my_lab_ideas.novel",), ("subprocess_",)):
+        with pytest.raises(ValueError, match="would be imported"):
+            build(QUERY, "my_lab_ideas:Novelty", allow_import=packages)
+    assert not (Path(laboratory) / "imported").exists()
+    name = type(build(QUERY, "my_lab_ideas:Novelty", allow_import=("my_lab_ideas",))).__name__
+    assert name == "Novelty"
+
+
+def test_a_listed_package_does_not_lend_what_it_imported(laboratory: str) -> None:
+    (Path(laboratory) / "my_lab_lender.py").write_text(
+        "from strategies.query.bald import Bald as Borrowed\n"
+    )
+    with pytest.raises(ValueError, match="of another package; accepted is a class of its own"):
+        build(QUERY, "my_lab_lender:Borrowed", allow_import=("my_lab_lender",))
