@@ -108,4 +108,9 @@ class StudyShelf:
 
     def _rows(self, clause: str, *values: Any) -> list[StudyRow]:
         found = self.connection.execute(f"SELECT {_COLUMNS} FROM studies {clause}", values)  # noqa: S608
-        return [StudyRow(*row[:5], tuple(json.loads(row[5])), *row[6:]) for row in found.fetchall()]
+        return [self._row(*row) for row in found.fetchall()]
+
+    @staticmethod
+    def _row(*cells: Any) -> StudyRow:
+        identity, name, folder, weights, asked_by, sites, *rest = cells
+        return StudyRow(identity, name, folder, weights, asked_by, tuple(json.loads(sites)), *rest)
