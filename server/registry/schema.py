@@ -93,4 +93,14 @@ CREATE TABLE alarms (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = """
+CREATE TABLE certificates (           -- every one ever signed: a site's are taken back together
+    serial TEXT PRIMARY KEY,          -- hex
+    site TEXT NOT NULL,
+    key TEXT NOT NULL,                -- SHA-256 of its public key, hex
+    not_after TEXT NOT NULL,          -- UTC, ISO 8601
+    pem TEXT NOT NULL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
