@@ -63,7 +63,8 @@ class Pace:
         longest: up to this.
         calm: a child that lived so long starts again at `backoff`.
         ready_timeout: the next service starts after this at the latest.
-        sick_every: between two questions to `ready` and `sick`, and looks at logs and requests.
+        ready_every: between two questions to `ready`.
+        sick_every: between two questions to `sick`, and looks at logs and requests.
         orphans: what the guardian gives orphans between TERM and KILL.
         log_bytes: a log that is longer is put aside as NAME.log.1, in place of the one there.
     """
@@ -72,6 +73,7 @@ class Pace:
     longest: float = 20.0
     calm: float = 60.0
     ready_timeout: float = 30.0
+    ready_every: float = 0.2
     sick_every: float = 1.0
     orphans: float = 10.0
     log_bytes: int = 8 * 2**20
