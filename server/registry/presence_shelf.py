@@ -18,7 +18,7 @@ class Presence:
         site: its name.
         online: its coordination stream is open and it was heard lately.
         since: when that last changed, UTC, ISO 8601.
-        heard: when it last said anything; at most some seconds older than the truth.
+        heard: when it last said anything, to a few seconds; "" before it ever came.
         skew: seconds that its clock is ahead of ours; None before it told its time.
         versions: of what the site runs, by name.
         node_online: what Flower says of its SuperNode; None before it was asked.
