@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from daemons.guardian import Guardian, send
+from daemons.guardian import Guardian, lives, send
 from daemons.logs import note, now, open_log, trim
 from daemons.service import Alive, Pace, Service
 
@@ -172,15 +172,5 @@ def _how(code: int) -> str:
 def _gone(group: int) -> None:
     """Wait until the last of a killed group is gone, so that its ports are free."""
     deadline = time.monotonic() + _SWEPT
-    while send(group, 0) and time.monotonic() < deadline:
-        reap_orphans(group)
+    while lives(group) and time.monotonic() < deadline:
         time.sleep(0.01)
-
-
-def reap_orphans(group: int) -> None:
-    """Ask those of a group that became our children how they ended, so that they are gone."""
-    try:
-        while os.waitpid(-group, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass

@@ -100,9 +100,32 @@ def end_groups(groups: Iterable[int], patience: float) -> None:
     deadline = time.monotonic() + patience
     while left and time.monotonic() < deadline:
         time.sleep(_EVERY)
-        left = {group for group in left if send(group, 0)}
+        left = {group for group in left if lives(group)}
     for group in left:
         send(group, signal.SIGKILL)
+
+
+def lives(group: int) -> bool:
+    """Whether a program of the process group runs.
+
+    The dead whom nobody asks how they ended stay in it; in a container that may be for ever.
+    """
+    return send(group, 0) and any(
+        words[0] not in "ZX" and int(words[2]) == group for words in map(_stat, _pids())
+    )
+
+
+def _pids() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stat(pid: str) -> list[str]:
+    """State, parent, group and more of a program; those of one that has just gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["X", "0", "0"]
 
 
 def send(group: int, number: int) -> bool:

@@ -8,8 +8,6 @@ import os
 import time
 from pathlib import Path
 
-from daemons.terminal import Refused
-
 _LOCK = "lock"
 _PROBED = 0.5  # seconds; whoever asks for the state holds the lock for a moment
 
@@ -29,6 +27,8 @@ def take_lock(run: Path, patience: float) -> int:
     while not _locked(descriptor):
         holder, waited = _holder(run), time.monotonic() - begun
         if waited > (_PROBED if holder else patience):
+            from daemons.terminal import Refused  # typer, which a supervisor needs for no more
+
             os.close(descriptor)
             who = f"pid {holder}" if holder else "the guardian of one that was killed"
             raise Refused(f"a daemon already runs on this home ({who})")

@@ -92,6 +92,6 @@ def read_status(run: Path) -> DaemonStatus:
 def _written(run: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads((run / "status.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # never written, or empty since a power cut
         return {"daemon_pid": None, "started": "", "services": {}}
     return content
