@@ -1,9 +1,11 @@
-"""Who has joined: sites, every certificate signed for them, and the keys that must not come back."""
+"""Who has joined: sites, the certificates signed for them, and keys that must not come back."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+
+_SITES = "SELECT name, number, state, node_key, node, serial, not_after, added FROM sites "
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,4 @@ class SiteShelf:
         return {row[0] for row in self.connection.execute(query, (node_key, key))}
 
     def _sites(self, clause: str, *given: str) -> list[JoinedSite]:
-        rows = self.connection.execute(
-            "SELECT name, number, state, node_key, node, serial, not_after, added "
-            f"FROM sites {clause}",  # noqa: S608 -- the clauses above
-            given,
-        )
-        return [JoinedSite(*row) for row in rows]
+        return [JoinedSite(*row) for row in self.connection.execute(_SITES + clause, given)]
