@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hmac
 import re
+import sys
 from hashlib import sha256
+
+import typer
 
 from daemons.terminal import Refused
 
@@ -42,6 +45,33 @@ def check_fingerprint(what: str, actual: str, heard: str) -> None:
             f"{what}'s fingerprint is {actual}, and {heard} was given: "
             "it is another file, or was changed on its way; nothing was done"
         )
+
+
+def compare_by_telephone(what: str, actual: str, heard: str, *, agreed: bool = False) -> None:
+    """Return when the fingerprint was compared: given, agreed to beforehand, or asked for now.
+
+    Args:
+        what: "the kit", "the request": for the sentence.
+        actual: of the file at hand.
+        heard: what the other side read out; "" if it is still to be asked.
+        agreed: somebody has compared it already.
+
+    Raises:
+        Refused: it differs, or there is nobody to ask.
+    """
+    if heard:
+        check_fingerprint(what, actual, heard)
+    elif not agreed and not _confirmed(what, actual):
+        raise Refused(f"{what}'s fingerprint was not confirmed; nothing was done")
+
+
+def _confirmed(what: str, actual: str) -> bool:
+    print(f"{what}'s fingerprint: {actual}", file=sys.stderr)
+    if not sys.stdin.isatty():
+        raise Refused(
+            "nobody is there to compare it: give what the other side reads out as --fingerprint"
+        )
+    return typer.confirm("Does the other side read out the same by telephone?", err=True)
 
 
 def _plain(text: str) -> bytes:

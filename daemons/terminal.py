@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import click
 import typer
 
 Format = Annotated[str, typer.Option("--format", help="text, or json for programs.")]
+Home = Annotated[
+    Path,
+    typer.Option("--home", envvar="WARDROUND_HOME", help="Folder with everything of this daemon."),
+]
 
 
 INTERRUPTED = 130

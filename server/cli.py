@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from daemons.terminal import run_command
+from server import cli_home, cli_sites
 
 app = typer.Typer(
     name="wardround-server",
@@ -16,6 +17,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_home.app)
+app.add_typer(cli_sites.app, name="sites")
 
 
 def main() -> None:
