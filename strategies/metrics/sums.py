@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.measures import CALIBRATION_BINS, FINE_BINS, SCORE_BINS
+
 if TYPE_CHECKING:
     from protocol.sections import Task
 
 Float: TypeAlias = NDArray[np.float64]
 
-BINS = 64
+BINS = SCORE_BINS
 """Score bins per class: 62 on the logit scale from -16 to 16, and two open ends.
 
 Equal in asinh(logit): 0.11 wide around 0, where a young model's scores lie, 1.8 at the ends, where
@@ -28,19 +30,14 @@ positive); a test holds these, with `curves.binned_auroc`, under 0.002.
 EDGES: Float = 1 / (1 + np.exp(-np.sinh(np.linspace(-1.0, 1.0, BINS - 1) * np.arcsinh(16.0))))
 """(BINS - 1,) probabilities between the bins, ascending; a score on an edge is in the upper bin."""
 
-FINE_BINS = 512
-"""Score bins of the counts that estimates rest on; see `EDGES`, but 0.0016 wide around 0.
-
-They have no covariance: (m, m) of so many would be megabytes for each site.
-"""
-
 FINE_EDGES: Float = 1 / (
     1 + np.exp(-0.05 * np.sinh(np.linspace(-1.0, 1.0, FINE_BINS - 1) * np.arcsinh(16.0 / 0.05)))
 )
-"""(FINE_BINS - 1,) probabilities between the fine bins, ascending."""
+"""(FINE_BINS - 1,) probabilities between the fine bins, ascending; see `EDGES`, but 0.0016 wide
+around 0.
 
-CALIBRATION_BINS = 15
-"""Equal bins of confidence over [0, 1]: the usual number for the expected calibration error."""
+These counts have no covariance: (m, m) of so many would be megabytes for each site.
+"""
 
 LEAST_PROBABILITY = 1e-7
 """Probabilities are clipped here, at both ends, before a logarithm is taken."""

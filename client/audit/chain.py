@@ -1,0 +1,121 @@
+"""The hash chain: one line for every record that left, was refused, or was decided here.
+
+A line's hash is SHA-256 over its JSON with the hash of the line before in it, so an edited, deleted
+or moved line breaks every line after it. Lines cut off at the end are found by the server's
+countersignatures (`heads.py`) alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any
+
+from client.store.store import SiteStore, now
+
+NOTHING = "0" * 64
+"""What stands for the hash of the line before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one line tells; no name of a case, a patient or a reader.
+
+    Attributes:
+        plane: "model", "coordination", or "site" for what was decided here.
+        event: "left", "refused", "approved", "paused", "withdrawn", "restored", ...
+        record: kind of the record, "" where the event is about none.
+        study: identity, or "".
+        cycle: of the step, as round and sequence; 0 where there is none.
+        step: of the model plane, or "".
+        size: bytes that left; 0 where nothing did.
+        digest: SHA-256 of the record, hex, or "".
+        words: in plain words, where there is more to say.
+    """
+
+    plane: str
+    event: str
+    record: str = ""
+    study: str = ""
+    cycle: int = 0
+    step: str = ""
+    round: int = 0
+    sequence: int = 0
+    size: int = 0
+    digest: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line as it stands in the log."""
+
+    line: int
+    at: str
+    entry: Entry
+    previous: str
+    hash: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What is hashed: every field of the line but its own hash."""
+        told = {f.name: getattr(self.entry, f.name) for f in fields(Entry)}
+        return {"line": self.line, "at": self.at, "previous": self.previous, **told}
+
+
+_COLUMNS = ("line", "at", *(f.name for f in fields(Entry)), "previous", "hash")
+
+
+def hashed(line: Line) -> str:
+    """SHA-256, hex, over the line as JSON: keys sorted, no spaces, ASCII."""
+    text = json.dumps(line.document, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+def append(store: SiteStore, entry: Entry, at: str = "") -> int:
+    """The number of the fresh line, which stands once the caller's transaction has committed.
+
+    Args:
+        store: with a transaction open: the line and what it tells of stand or fall together.
+        entry: what to tell.
+        at: UTC, ISO 8601; now, where it is not given.
+    Raises:
+        RuntimeError: no transaction is open.
+    """
+    if not store.connection.in_transaction:
+        raise RuntimeError("an audit line outside a transaction; accepted is one inside")
+    count, previous = head(store)
+    line = Line(count + 1, at or now(), entry, previous, "")
+    row = [*(line.document[name] for name in _COLUMNS[:-1]), hashed(line)]
+    marks = ", ".join("?" * len(_COLUMNS))
+    store.connection.execute(
+        f"INSERT INTO audit ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608  # our names
+        row,
+    )
+    return line.line
+
+
+def note(
+    store: SiteStore, event: str, *, study: str = "", record: str = "", words: str = ""
+) -> int:
+    """Log what was decided or seen at this site, within the caller's transaction; see `append`."""
+    return append(store, Entry("site", event, record, study, words=words))
+
+
+def head(store: SiteStore) -> tuple[int, str]:
+    """How many lines there are, and the hash of the last; 64 zeros where there are none."""
+    row = store.connection.execute(
+        "SELECT line, hash FROM audit ORDER BY line DESC LIMIT 1"
+    ).fetchone()
+    return (int(row[0]), str(row[1])) if row else (0, NOTHING)
+
+
+def lines(store: SiteStore) -> Iterator[Line]:
+    """Every line in order, read while it is asked for."""
+    rows = store.connection.execute(
+        f"SELECT {', '.join(_COLUMNS)} FROM audit ORDER BY line"  # noqa: S608  # our names
+    )
+    for row in rows:
+        yield Line(row[0], row[1], Entry(*row[2:-2]), row[-2], row[-1])

@@ -1,0 +1,250 @@
+"""The table of everything that a site may send: what the gate lets through, and what people read.
+
+One row per record of the model plane and per message of the coordination plane. Adding a record
+means adding it here; what is not here does not leave.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from protocol.egress_fields import Counts, Flag, Number, OneOf, Rule, Taken, Text, Whole
+from protocol.egress_parts import Array, AsAsked, Perhaps, Several, Table
+from protocol.measures import FINE_BINS, METRIC_NAMES, scored_classes, sums_length
+from protocol.records import UNCERTAINTY_BINS
+from protocol.steps import Code
+
+if TYPE_CHECKING:
+    from protocol.study import Study
+
+MOST_PARAMETERS = 2**28
+"""A model larger than this (1 GiB) does not travel, whatever a request carries."""
+
+MOST_STANDINGS = 256
+"""Studies that one message may name."""
+
+_PACKAGES = ("wardround", "flwr", "torch", "monai", "numpy", "python", "grpcio")
+_VERSIONS = Table(
+    {n: Text(r"[0-9][0-9A-Za-z.+-]*", 32, "a version number") for n in _PACKAGES}, some=True
+)
+_HASH = Text("[0-9a-f]{64}", 64, "a hash of 64 hex digits")
+_PROTOCOL = Whole(0, 1000)
+_BIG = Whole(0, 2**53)
+_TIME = Number(0.0, 1e11)
+_SECONDS = Number(0.0, 1e7)
+_MINUTES = Number(0.0, 1e8)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a record answers.
+
+    Attributes:
+        site: the site's own name; no record speaks for another.
+        study: that the record belongs to.
+        asked: arrays that the request carried.
+        parameters: numbers in the model, where the request is not there to count them.
+    """
+
+    site: str
+    study: Study
+    asked: Taken = field(default_factory=dict)
+    parameters: int = 0
+
+    @property
+    def update_bytes(self) -> int:
+        """Bytes of the model's arrays, with their names, at most."""
+        if not self.asked:
+            return 5 * self.parameters + 2**14  # float32, and a fifth more for names and headers
+        named = sum(2 * len(name) + 256 + array.nbytes for name, array in self.asked.items())
+        return min(named, 4 * MOST_PARAMETERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record of the table.
+
+    Attributes:
+        title: what it is, for people.
+        rule: its fields.
+        often: how often it leaves, in words.
+        times: about how often in one cycle, from which the cycle's cap is made.
+    """
+
+    title: str
+    rule: Table
+    often: str
+    times: int
+
+
+def model_plane(asking: Asking) -> Mapping[str, Line]:
+    """What may answer the server's steps, by the record's kind."""
+    rounds = asking.study.training.rounds_per_cycle
+    return {
+        "Hello": Line("Who the site is", _hello(asking), "when the server starts", 20),
+        "SiteReport": Line("Counts of the pool", _report(asking), "once a cycle", 2),
+        "Selected": Line("How many cases were opened", _selected(asking), "once per grant", 20),
+        "SiteProgress": Line("How far the readers are", _progress(asking), "when asked", 2000),
+        "SiteUpdate": Line("The trained model", _update(asking), _rounds(rounds), rounds),
+        "SiteEvaluation": Line(
+            "Sums over the audit cases", _evaluation(asking), _rounds(rounds), rounds + 1
+        ),
+        "Refusal": Line(
+            "That a step was not done", Table({"code": OneOf(tuple(Code))}), "when refused", 200
+        ),
+    }
+
+
+_STANDING = Table(
+    {
+        "study": _HASH,
+        "state": OneOf(("waiting", "approved", "paused", "refused", "withdrawn")),
+    }
+)
+_HEAD = Table({"lines": _BIG, "hash": _HASH})
+_GREETING: Mapping[str, Rule] = {"protocol": _PROTOCOL, "versions": _VERSIONS}
+
+COORDINATION: Mapping[str, Line] = {
+    "Arrival": Line(
+        "The greeting of a connection",
+        Table(
+            {
+                **_GREETING,
+                "acknowledged": _BIG,
+                "standings": Several(_STANDING, MOST_STANDINGS),
+                "head": Perhaps(_HEAD),
+            }
+        ),
+        "at every connection",
+        0,
+    ),
+    "Heartbeat": Line(
+        "That the site is there",
+        Table({"acknowledged": _BIG, "sent": _TIME}),
+        "every 20 seconds",
+        0,
+    ),
+    "Progress": Line(
+        "How far the readers are",
+        Table(
+            {
+                "study": _HASH,
+                "cycle": Whole(),
+                "granted": Whole(),
+                "spent": Whole(),
+                "readings": Whole(),
+                "waiting": Whole(),
+                "minutes": _MINUTES,
+            }
+        ),
+        "at most once a minute",
+        0,
+    ),
+    "Head": Line("The audit log's newest hash", _HEAD, "after every round", 0),
+    "Standing": Line("Where a study stands here", _STANDING, "when it changes", 0),
+    "NewestHeadRequest": Line(
+        "The question for the countersigned head", Table({}), "with audit verify", 0
+    ),
+    "Greeting": Line(
+        "The question for versions and time",
+        Table({**_GREETING, "time": _TIME}),
+        "with preflight",
+        0,
+    ),
+}
+"""What may be said on the coordination stream, and the calls beside it."""
+
+
+def _rounds(rounds: int) -> str:
+    return f"{rounds} times a cycle" if rounds > 1 else "once a cycle"
+
+
+def _own(asking: Asking) -> Rule:
+    name = asking.site
+    return Text(re.escape(name), len(json.dumps(name)), "the site's own name")
+
+
+def _hello(asking: Asking) -> Table:
+    return Table(
+        {
+            "site": _own(asking),
+            "number": Whole(0, 10**6),
+            "protocol": _PROTOCOL,
+            "versions": _VERSIONS,
+        }
+    )
+
+
+def _report(asking: Asking) -> Table:
+    task = asking.study.task
+    classes = len(task.classes)
+    moved = 2 if task.multi_label else classes
+    return Table(
+        {
+            "site": _own(asking),
+            "pool": Whole(),
+            "labeled": Whole(),
+            "audit_left": Whole(),
+            "capacity": Whole(),
+            "seconds_per_reading": _SECONDS,
+            "uncertainty": Counts((UNCERTAINTY_BINS,)),
+            "predicted": Counts((classes,)),
+            "labels": Counts((classes,)),
+            "kept": Counts((moved, moved)),
+            "prequential_loss": Number(0.0, 1e4),
+            "prequential_count": Whole(),
+        }
+    )
+
+
+def _selected(asking: Asking) -> Table:
+    return Table({"site": _own(asking), "opened": Whole()})
+
+
+def _progress(asking: Asking) -> Table:
+    return Table(
+        {
+            "site": _own(asking),
+            "spent": Whole(),
+            "returned": Whole(-(10**9)),
+            "readings": Whole(),
+            "minutes": _MINUTES,
+            "waiting": Whole(),
+        }
+    )
+
+
+def _update(asking: Asking) -> Table:
+    return Table(
+        {
+            "site": _own(asking),
+            "arrays": AsAsked(asking.asked, asking.update_bytes),
+            "weight": Number(0.0, 1e9),
+            "loss": Number(-1e9, 1e9),
+            "steps": Whole(),
+        }
+    )
+
+
+def _evaluation(asking: Asking) -> Table:
+    task = asking.study.task
+    m = sums_length(task)
+    metrics = Table(dict.fromkeys(METRIC_NAMES, Number(-1e9, 1e9, unknown=True)))
+    measured = Table(
+        {
+            "cases": Whole(),
+            "patients": Whole(),
+            "clustered": Flag(),
+            "unsettled": Whole(),
+            "sums": Array("float64", (m,), 0.0, 1e12),
+            "covariance": Array("float64", (m, m), -1e18, 1e18),
+            "fine": Array("float64", (scored_classes(task), 2, FINE_BINS), 0.0, 1e9, whole=True),
+            "estimates": metrics,
+            "variances": metrics,
+        }
+    )
+    return Table({"site": _own(asking), "audit": Perhaps(measured), "locked": Perhaps(measured)})
