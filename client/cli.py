@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typer
 
+from client import cli_studies
+from client import cli_join
 from daemons.terminal import run_command
 
 app = typer.Typer(
@@ -16,6 +18,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_join.app)
+app.add_typer(cli_studies.app)
 
 
 def main() -> None:

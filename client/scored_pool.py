@@ -65,5 +65,19 @@ def read(home: Path, study: str, cycle: int) -> ScoredPool | None:
         return None
 
 
+def forget(home: Path, ids: Indices, *, sync: bool = True) -> None:
+    """Take cases out of every scored pool that is kept."""
+    for file in sorted((home / _FOLDER).glob("*.safetensors")):
+        try:
+            scored = unpack(ScoredPool, file.read_bytes())
+        except (FileNotFoundError, CodecError):
+            continue  # a step has just let go of it
+        keep = np.flatnonzero(~np.isin(scored.ids, ids))
+        if keep.size < scored.ids.size:
+            signals = {n: a[keep] if n in PER_CASE else a for n, a in scored.signals.items()}
+            left = ScoredPool(scored.study, scored.cycle, scored.ids[keep], signals)
+            replace_file(file, pack(left), sync=sync)
+
+
 def _file(study: str, cycle: int) -> str:
     return f"{study[:16]}-{cycle}.safetensors"

@@ -128,6 +128,15 @@ class CaseShelf:
         ids = np.array([row[0] for row in found], dtype=np.int64)
         return ids, np.array([json.loads(row[1]) for row in found], dtype=np.uint8)
 
+    def of_patient(self, patient: str) -> Indices:
+        """Ids of a patient's cases (by patient key), by id."""
+        rows = self.connection.execute(
+            "SELECT cases.id FROM cases JOIN patients ON patients.id = patient "
+            "WHERE patients.key = ? ORDER BY cases.id",
+            (patient,),
+        )
+        return np.array([row[0] for row in rows], dtype=np.int64)
+
     def exclude(self, patient: str) -> int:
         """How many cases left pool, training and audit with a patient (by patient key)."""
         self.connection.execute("UPDATE patients SET excluded = 1 WHERE key = ?", (patient,))

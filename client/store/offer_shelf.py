@@ -21,7 +21,7 @@ class Offer:
 
     Attributes:
         identity: the study's own.
-        document: the study as JSON, without its rehearsal.
+        document: the study as JSON.
         weights: hash of the first weights, hex.
         asked_by: the study lead, as the server's admin names them.
         sites: how many sites are asked.

@@ -62,6 +62,13 @@ class StepShelf:
             raise StepRefused(_STOPPED[standing], f"study {identity[:12]} is {standing} here")
         return _study(str(row[0]))
 
+    def approved(self) -> list[str]:
+        """Identities of the studies that stand approved here: neither paused nor withdrawn."""
+        rows = self.connection.execute(
+            "SELECT identity FROM studies WHERE standing = 'approved' ORDER BY identity"
+        )
+        return [str(row[0]) for row in rows]
+
     def weights(self, identity: str) -> str:
         """The hash of an approved study's first weights."""
         row = self.connection.execute(

@@ -1,0 +1,260 @@
+"""A study's plan in plain words, for a site's admin who is to approve it: no programmer needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from client.examining import plain
+from client.leaving import leaving, sentences
+from client.receiving import readable
+from client.store.offer_shelf import Offer
+from client.versions import versions
+from protocol.networks import NETWORKS
+from protocol.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One heading of a plan and its sentences."""
+
+    title: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a study would do here.
+
+    Attributes:
+        identity: of the study, 64 hex digits.
+        weights: hash of its first weights, 64 hex digits.
+        name: of the study.
+        stands: "waiting", "approved", "paused", "refused" or "withdrawn".
+        parts: in reading order.
+        leaves: what leaves the site, a row for each record.
+        changed: where it differs from the study of its name that was approved last: key, then,
+            now.
+    """
+
+    identity: str
+    weights: str
+    name: str
+    stands: str
+    parts: Sequence[Part]
+    leaves: Sequence[Mapping[str, Any]]
+    changed: Sequence[tuple[str, str, str]]
+
+
+def plan_of(offer: Offer, stands: str, others: Sequence[Offer], least_patients: int) -> Plan:
+    """The plan of an offered study.
+
+    Args:
+        offer: kept by the site.
+        stands: where it stands.
+        others: every offer that the site knows; the one before of this name is looked up in them.
+        least_patients: no update leaves while the labels are of fewer patients than this.
+
+    Raises:
+        OfferRefused: this version of the site cannot read the study any more.
+    """
+    study = readable(offer)
+    before = _before(study, offer, others)
+    leaves = leaving(study, offer.parameters)
+    changed = tuple(_differences(before, offer)) if before else ()
+    parts = (
+        _who(offer, study),
+        _network(offer, study),
+        _asked(study),
+        _amount(offer, study),
+        _splits(study),
+        _choices(study),
+        Part("What leaves this building", sentences(leaves, least_patients)),
+        Part("Privacy", (_PRIVACY,)),
+        _versions(offer),
+        Part("What is approved", (f"Study {offer.identity}", f"First weights {offer.weights}")),
+        _changes(before, changed),
+    )
+    return Plan(offer.identity, offer.weights, study.name, stands, parts, leaves, changed)
+
+
+_PRIVACY = (
+    "Updates may reveal images: there is no differential privacy in this study. Whoever runs the "
+    "server sees each site's trained model."
+)
+
+
+def _who(offer: Offer, study: Study) -> Part:
+    return Part(
+        "Who asks",
+        (
+            f"{plain(offer.asked_by)} asks {_count(offer.sites, 'site')} to take part in the "
+            f"study {study.name}. It arrived on {offer.received[:10]}.",
+        ),
+    )
+
+
+def _network(offer: Offer, study: Study) -> Part:
+    words = (NETWORKS[study.network.name].__doc__ or "").partition(":")[0].rstrip(".")
+    channels, height, width = study.task.image
+    colours = "grey" if channels == 1 else "colour"
+    return Part(
+        "The model",
+        (
+            f"The network {study.network.name} ({words}) with {offer.parameters:,} parameters, "
+            "as the server counts them; it comes from this site's own installation.",
+            f"It sees {colours} images of {width} x {height} pixels.",
+        ),
+    )
+
+
+def _asked(study: Study) -> Part:
+    task = study.task
+    how = "any number of these" if task.multi_label else "exactly one of these"
+    classes = (f'"{plain(c.name)}": {plain(c.definition, 300)}' for c in task.classes)
+    readers = study.reading.readers_per_case
+    return Part(
+        "What readers are asked",
+        (
+            f"For each case {how}, or unsure, or not readable:",
+            *classes,
+            f"{_count(readers, 'physician')} {'reads' if readers == 1 else 'read'} each case.",
+        ),
+    )
+
+
+def _amount(offer: Offer, study: Study) -> Part:
+    budget = study.budget
+    cycle = max(budget.per_cycle, budget.first or 0)
+    share = -(-budget.total // max(offer.sites, 1))
+    hours = budget.total / 60 if budget.unit == "minutes" else budget.total * budget.seconds / 3600
+    sentences = [
+        f"At most {cycle:,} {budget.unit} in one cycle and {budget.total:,} in the whole study, "
+        "should every one of them fall to this site.",
+        f"Shared evenly, about {share:,} {budget.unit} here.",
+        f"At most {hours:,.1f} hours of readers' time"
+        + ("." if budget.unit == "minutes" else f", at {budget.seconds:g} seconds a reading."),
+    ]
+    return Part("How much reading at most", tuple(sentences))
+
+
+def _splits(study: Study) -> Part:
+    return Part(
+        "How the cases are divided",
+        (
+            f"{study.audit.patients:.0%} of the patients are the audit set: they measure the "
+            "model and are never trained on.",
+            "A patient is never in two parts; which part, the site's own secret decides.",
+            f"{study.audit.grant:.0%} of the reading goes to audit cases, until all are read.",
+        ),
+    )
+
+
+def _choices(study: Study) -> Part:
+    training = study.training
+    return Part(
+        "Who decides what",
+        (
+            f"Which cases are read: {_chosen(study.query.strategy, study.query.arguments)}, and "
+            f"{_chosen(study.query.cold_start, study.query.cold_start_arguments)} in the first "
+            f"cycle; {study.budget.exploration:.0%} are drawn at random.",
+            f"How many each site reads: {_chosen(study.budget.policy, study.budget.arguments)}.",
+            "What becomes of several answers: "
+            f"{_chosen(study.reading.consensus, study.reading.arguments)}.",
+            "How the sites' models are averaged: "
+            f"{_chosen(study.aggregation.name, study.aggregation.arguments)}.",
+            f"When to stop: {_chosen(study.stopping.rule, study.stopping.arguments)}.",
+            f"In each cycle the model is trained here {_count(training.rounds_per_cycle, 'time')}, "
+            f"with {training.local_epochs} passes over this site's labels each.",
+        ),
+    )
+
+
+def _versions(offer: Offer) -> Part:
+    here = versions().get("wardround", "unknown")
+    same = (
+        "" if here == offer.version else " They differ: ask the study lead whether that is meant."
+    )
+    return Part(
+        "Which code runs",
+        (f"wardround {here} here, {plain(offer.version, 40) or 'unknown'} at the server.{same}",),
+    )
+
+
+def _changes(before: Offer | None, changed: Sequence[tuple[str, str, str]]) -> Part:
+    if before is None:
+        words: tuple[str, ...] = ("No study of this name was approved here before.",)
+    else:
+        words = (
+            f"It differs from study {before.identity[:12]} of the same name, approved on "
+            f"{before.decided[:10]}, in {_count(len(changed), 'place')}:",
+            *(f"{key}: {then} then, {now} now" for key, then, now in changed),
+        )
+    return Part("What is new", words)
+
+
+def _before(study: Study, offer: Offer, others: Sequence[Offer]) -> Offer | None:
+    """The offer of the same name that was approved last."""
+    earlier = [
+        o
+        for o in others
+        if o.identity != offer.identity
+        and o.state in ("approved", "withdrawn")
+        and json.loads(o.document).get("name") == study.name
+    ]
+    return max(earlier, key=lambda o: o.decided, default=None)
+
+
+def _differences(before: Offer, offer: Offer) -> list[tuple[str, str, str]]:
+    then, now = (_flat(json.loads(o.document)) for o in (before, offer))
+    then["first weights"], now["first weights"] = before.weights[:12], offer.weights[:12]
+    return [
+        (plain(key), plain(then.get(key, "nothing"), 80), plain(now.get(key, "nothing"), 80))
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    ]
+
+
+def _flat(tables: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    """Every key of nested tables with dots, and its value as text; less the rehearsal."""
+    found: dict[str, str] = {}
+    for key, value in tables.items():
+        if path or key != "simulation":
+            if isinstance(value, Mapping) and value:
+                found |= _flat(value, f"{path}{key}.")
+            else:
+                found[f"{path}{key}"] = json.dumps(value)
+    return found
+
+
+def _chosen(name: str, arguments: Mapping[str, object]) -> str:
+    given = ", ".join(f"{k} {json.dumps(v)}" for k, v in sorted(arguments.items()))
+    return plain(f"{name} ({given})" if given else name)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def text(plan: Plan) -> str:
+    """The plan for a person."""
+    lines = [f"Study {plan.name} ({plan.identity[:12]}): {plan.stands}", ""]
+    for part in plan.parts:
+        lines += [part.title, *(f"  {s}" for s in part.sentences), ""]
+    return "\n".join(lines).rstrip()
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan for a program."""
+    return {
+        "format": 1,
+        "identity": plan.identity,
+        "weights": plan.weights,
+        "name": plan.name,
+        "standing": plan.stands,
+        "parts": [{"title": p.title, "sentences": list(p.sentences)} for p in plan.parts],
+        "leaves": [{k: v for k, v in row.items() if k != "words"} for row in plan.leaves],
+        "changed": [{"key": k, "then": t, "now": n} for k, t, n in plan.changed],
+    }
