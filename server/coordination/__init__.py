@@ -1,1 +1,1 @@
-"""The coordination service: one gRPC stream to every site."""
+"""The coordination service: one open stream per site, over which sites tell and are told."""

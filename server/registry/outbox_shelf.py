@@ -6,13 +6,18 @@ Any process of the server may put something in; the coordination service takes i
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from google.protobuf.message import DecodeError
+
+from protocol.coordination_pb2 import Offer, Order
 from server.registry.registry import now
 
 Kind: TypeAlias = Literal["offer", "order"]
 
+_MESSAGES: Mapping[str, type[Offer] | type[Order]] = {"offer": Offer, "order": Order}
 LARGEST = 1 << 20  # bytes of one payload; a site receives at most four times as much
 
 
@@ -46,12 +51,16 @@ class OutboxShelf:
             payload: that field's message, serialized.
 
         Raises:
-            ValueError: another kind, or more than a mebibyte.
+            ValueError: another kind, more than a mebibyte, or bytes that are no such message.
         """
-        if kind not in ("offer", "order"):
+        if kind not in _MESSAGES:
             raise ValueError(f"outbox kind {kind!r}: accepted is offer or order")
         if len(payload) > LARGEST:
             raise ValueError(f"{len(payload)} bytes for one site: accepted are at most {LARGEST}")
+        try:
+            _MESSAGES[kind].FromString(payload)
+        except DecodeError:
+            raise ValueError(f"bytes that are no {kind}: accepted is one, serialized") from None
         rows = self.connection.execute(
             "INSERT INTO outbox SELECT :site, 1 + max("
             "coalesce((SELECT max(sequence) FROM outbox WHERE site = :site), 0), "

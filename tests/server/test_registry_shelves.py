@@ -9,6 +9,7 @@ from threading import Thread
 
 import pytest
 
+from protocol.coordination_pb2 import Order
 from server.registry.alarm_shelf import AlarmShelf
 from server.registry.head_shelf import HeadShelf, Signed
 from server.registry.outbox_shelf import Letter, OutboxShelf
@@ -16,6 +17,10 @@ from server.registry.presence_shelf import PresenceShelf, Reached
 from server.registry.registry import Registry
 
 STUDY, OTHER = "ab" * 32, "cd" * 32
+
+
+def order(number: int) -> bytes:
+    return Order(kind=f"order-{number}").SerializeToString()
 
 
 @pytest.fixture
@@ -101,7 +106,7 @@ def test_the_outbox_has_no_gaps_whoever_writes(registry: Registry, tmp_path: Pat
     def write(name: str) -> None:
         own = Registry.open(tmp_path / "registry.db")
         for number in range(20):
-            OutboxShelf(own.connection).put(name, "order", b"%d" % number)
+            OutboxShelf(own.connection).put(name, "order", order(number))
         own.close()
 
     writers = [Thread(target=write, args=(name,)) for name in ("north", "north", "south")]
@@ -111,7 +116,10 @@ def test_the_outbox_has_no_gaps_whoever_writes(registry: Registry, tmp_path: Pat
         writer.join()
     shelf = OutboxShelf(registry.connection)
     assert [x.sequence for x in shelf.after("north", 0, 100)] == list(range(1, 41))
-    assert shelf.after("south", 18) == [Letter(19, "order", b"18"), Letter(20, "order", b"19")]
+    assert shelf.after("south", 18) == [
+        Letter(19, "order", order(18)),
+        Letter(20, "order", order(19)),
+    ]
     assert shelf.newest() == {"north": 40, "south": 20}
 
 
@@ -121,6 +129,8 @@ def test_what_the_outbox_refuses(registry: Registry) -> None:
         shelf.put("north", "goodbye", b"")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="1048577 bytes"):
         shelf.put("north", "order", bytes((1 << 20) + 1))
+    with pytest.raises(ValueError, match="no order"):
+        shelf.put("north", "order", b"\xff")
     with pytest.raises(sqlite3.IntegrityError):
         shelf.put("nowhere", "order", b"")
     assert shelf.newest() == {}
@@ -137,11 +147,11 @@ def test_acknowledgements_never_fall(registry: Registry) -> None:
 def test_an_old_registry_gives_again_what_a_site_ahead_would_pass_over(registry: Registry) -> None:
     shelf = OutboxShelf(registry.connection)
     for number in range(5):
-        shelf.put("north", "order", b"%d" % number)
+        shelf.put("north", "order", order(number))
     shelf.acknowledge("north", 3)
     assert not shelf.catch_up("north", 5)
     assert shelf.catch_up("north", 8)
-    assert shelf.after("north", 8) == [Letter(9, "order", b"3"), Letter(10, "order", b"4")]
+    assert shelf.after("north", 8) == [Letter(9, "order", order(3)), Letter(10, "order", order(4))]
     shelf.acknowledge("south", 7)  # all of it came before the copy was made
     assert shelf.put("south", "order", b"") == 8
 
