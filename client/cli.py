@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from client import cli_studies
-from client import cli_join
+from client import cli_join, cli_studies
 from daemons.terminal import run_command
 
 app = typer.Typer(
