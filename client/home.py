@@ -21,6 +21,7 @@ __all__ = [
     "HomeConfig",
     "HomeError",
     "HomePaths",
+    "deployed",
     "make_home",
     "open_store",
     "read_config",
@@ -98,6 +99,17 @@ def read_config(home: Path) -> HomeConfig:
         raise HomeError(f"{home}: site.toml is missing") from None
     except (TypeError, ValueError):
         raise HomeError(f"{home}: site.toml cannot be read") from None
+
+
+def deployed(config: HomeConfig) -> Deployment:
+    """The federation that a site has joined.
+
+    Raises:
+        HomeError: none yet.
+    """
+    if config.deployment is None or not config.deployment.server:
+        raise HomeError("this site has joined no federation; wardround-site join KIT comes first")
+    return config.deployment
 
 
 def open_store(home: Path, *, durable: bool = True) -> SiteStore:

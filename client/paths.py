@@ -68,3 +68,8 @@ class HomePaths:
     def attendance(self) -> Path:
         """`attendance.json`: how the stream to the server is."""
         return self.run / "attendance.json"
+
+    @property
+    def trouble(self) -> Path:
+        """`supernode.json`: why the SuperNode does not reach the server; not there if it does."""
+        return self.run / "supernode.json"

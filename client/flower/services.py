@@ -1,0 +1,97 @@
+"""What a site's daemon keeps running, and how it notices a SuperNode that has gone deaf."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from client.flower.environment import flower_environment
+from client.home import Deployment, HomeConfig, deployed
+from client.paths import HomePaths
+from daemons.ports import is_listening
+from daemons.service import Alive, Service
+
+_YOUNG = 90.0  # seconds: after a crash the server lets a SuperNode in only after a minute
+_OUTAGE = 5  # times the silence: then even a SuperNode is restarted whose server seems away
+
+
+def services(home: Path, config: HomeConfig) -> list[Service]:
+    """The children of a site's daemon, in the order of their start.
+
+    Args:
+        home: absolute; `prepare` has been called.
+        config: of the home.
+    Raises:
+        HomeError: the site has joined no federation.
+    """
+    paths, deployment = HomePaths(home), deployed(config)
+    port = deployment.runtime_port
+    flower = flower_environment(paths)
+    return [
+        Service(
+            "supernode",
+            _ours("client.flower.supernode", home),
+            flower,
+            ready=lambda: is_listening("127.0.0.1", port),
+            sick=deaf(paths, deployment),
+        ),
+        Service("superexec", _ours("client.flower.superexec", home), flower, grace=5.0),
+        Service("attendance", _ours("client.attendance", home)),
+    ]
+
+
+def prepare(home: Path) -> None:
+    """Make what the children need before they start: folders, and our `flwr-clientapp`."""
+    paths = HomePaths(home)
+    for folder in (paths.run, paths.logs, paths.flower):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(paths.launchers, ignore_errors=True)
+    paths.launchers.mkdir(mode=0o700)
+    launcher = paths.launchers / "flwr-clientapp"
+    command = shlex.join(_ours("client.flower.clientapp", home))
+    launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    launcher.chmod(0o700)
+
+
+def deaf(paths: HomePaths, deployment: Deployment) -> Callable[[Alive], str]:
+    """The watchdog's question about a SuperNode: "", or why it is to be started anew.
+
+    While the stream to the server is down as well, the server is away and not the SuperNode deaf:
+    it reaches it again by itself, and a training that goes on here is not thrown away.
+    """
+
+    def sick(alive: Alive) -> str:
+        age = time.monotonic() - alive.since
+        silence = min(age, _age(paths.beat))
+        patience = deployment.silence_seconds * (1 if _attended(paths) else _OUTAGE)
+        if age < _YOUNG or silence < patience:
+            return ""
+        return f"has not reached the server for {silence:.0f} s"
+
+    return sick
+
+
+def _ours(module: str, home: Path) -> tuple[str, ...]:
+    """A program of ours; isolated (-I), so that no file in the home is taken for a module."""
+    return (sys.executable, "-Iu", "-m", module, "--home", str(home))
+
+
+def _age(file: Path) -> float:
+    """Seconds since a file was touched; for ever, if it is not there."""
+    try:
+        return max(time.time() - file.stat().st_mtime, 0.0)
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _attended(paths: HomePaths) -> bool:
+    """Whether the stream to the server stands; also where nobody has said anything of it."""
+    try:
+        return str(json.loads(paths.attendance.read_bytes()).get("state")) != "down"
+    except (OSError, ValueError, AttributeError):
+        return True
