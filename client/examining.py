@@ -6,8 +6,8 @@ and a listed package's own code runs: the daemon has it done by a process of its
 
 from __future__ import annotations
 
+import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -73,21 +73,24 @@ def check_names(study: Study, packages: Collection[str]) -> None:
         raise OfferRefused(plain(str(error))) from None
 
 
-def wrong_names(home: Path, study: Study, patience: float = _PATIENCE) -> str:
+async def wrong_names(home: Path, study: Study, patience: float = _PATIENCE) -> str:
     """What `check_names` says of a study, asked of a process of its own; "" if nothing is wrong."""
-    command = [sys.executable, "-m", "client.examining", str(home)]
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "client.examining", str(home)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     try:
-        done = subprocess.run(  # noqa: S603  # our own module
-            command,
-            input=json.dumps(document(study)),
-            capture_output=True,
-            text=True,
-            timeout=patience,
-            check=False,
-        )
-        return str(json.loads(done.stdout)["wrong"])
-    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        block = json.dumps(document(study)).encode()
+        said, _ = await asyncio.wait_for(child.communicate(block), patience)
+        return str(json.loads(said.splitlines()[-1])["wrong"])  # a package may have printed before
+    except (OSError, TimeoutError, ValueError, LookupError, TypeError):
         return "the study could not be examined; accepted is one whose names can be built here"
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
 
 
 def main(home: Path) -> None:
