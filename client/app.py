@@ -10,10 +10,12 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client.audit.gate import NO_STEP, HeldBack, refuse
 from client.site import Site
 from client.store.step_shelf import StepRefused
 from protocol.codec import CodecError
-from protocol.steps import Code, Refusal, Reply, StepRequest
+from protocol.records import StepKey
+from protocol.steps import MESSAGE_TYPES, Code, Refusal, Reply, StepRequest
 from protocol.wire import from_wire, to_wire
 
 OpenSite = Callable[[Context], Site]
@@ -21,10 +23,23 @@ OnMessage = Callable[[Message, Context], Message]
 _OURS = ("protocol", "strategies", "client")
 
 
+class SiteApp(ClientApp):
+    """A ClientApp that answers messages of unknown types with a code, too."""
+
+    unknown: OnMessage
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """The reply, whatever came."""
+        if message.metadata.message_type not in MESSAGE_TYPES.values():
+            return self.unknown(message, context)
+        return super().__call__(message, context)
+
+
 def build(open_site: OpenSite) -> ClientApp:
     """A ClientApp for the sites that `open_site` finds; it is asked anew for every message."""
-    app = ClientApp()
-    for name in ("hello", "report", "select", "progress"):
+    app = SiteApp()
+    app.unknown = _on_message("", open_site)
+    for name in ("hello", "report", "select", "close"):
         app.query(name)(_on_message(name, open_site))
     app.train()(_on_message("train", open_site))
     app.evaluate()(_on_message("evaluate", open_site))
@@ -39,25 +54,43 @@ def _on_message(step: str, open_site: OpenSite) -> OnMessage:
 
 
 def _reply(step: str, message: Message, context: Context, open_site: OpenSite) -> Reply:
-    """The step's reply; whatever goes wrong leaves as a code and stays here in full."""
-    from client.dispatch import answer  # torch comes with it, and a refusal needs none
-
-    site: Site | None = None
+    """The step's reply, its line in the audit log; nothing is raised, and no words leave."""
+    try:
+        site = open_site(context)
+    except Exception as error:
+        _keep(Path(str(context.node_config.get("site-home"))), step, error)
+        return Refusal(Code.FAILED)
+    key, words = NO_STEP, ""
     try:
         request = from_wire(message.content, StepRequest)
-        if request.key.step != step:
-            return Refusal(Code.BAD_REQUEST)
-        site = open_site(context)
+        key = request.key
+        if key.step != step:
+            return _refused(site, key, Code.BAD_REQUEST)
+        from client.dispatch import answer  # torch comes with it, and a refusal needs none
+
         return answer(site, request)
     except StepRefused as refused:
-        return Refusal(refused.code)
+        code, words = refused.code, str(refused) if isinstance(refused, HeldBack) else ""
     except CodecError:
-        return Refusal(Code.BAD_REQUEST)
+        code = Code.BAD_REQUEST
     except Exception as error:  # an exception's text may name a patient: it must not leave
-        if site is not None:
-            with suppress(OSError):  # a full disk must not make words of the error leave
-                log_failure(site.home, step, error)
+        _keep(site.home, step, error)
+        code = Code.FAILED
+    return _refused(site, key, code, words)
+
+
+def _refused(site: Site, key: StepKey, code: Code, words: str = "") -> Refusal:
+    """The refusal, with its line; where none can be written, a code that says no more."""
+    try:
+        return refuse(site.store, key, code, words)
+    except Exception as error:  # a full disk: Flower would send its own error, and tell more
+        _keep(site.home, key.step if key.step in MESSAGE_TYPES else "", error)
         return Refusal(Code.FAILED)
+
+
+def _keep(home: Path, step: str, error: Exception) -> None:
+    with suppress(OSError):  # a full disk must not make words of the error leave
+        log_failure(home, step or "of an unknown kind", error)
 
 
 def log_failure(home: Path, step: str, error: Exception) -> None:

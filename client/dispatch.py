@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from client.queue import progress
+from client.audit.gate import let_out
 from client.site import Site
+from client.steps.close import close
 from client.steps.evaluate import evaluate
 from client.steps.outcome import Outcome
 from client.steps.report import report
 from client.steps.select import select
 from client.steps.train import train
 from client.store.step_shelf import StepRefused
-from client.store.store import now
+from client.store.store import SiteStore, now
 from client.versions import versions
 from protocol.codec import digest, encode, pack, unpack
+from protocol.egress import Asking
+from protocol.records import StepKey
 from protocol.steps import REPLIES, VERSION, Code, Hello, Reply, StepRequest
 from protocol.study import Study
 
@@ -30,29 +33,67 @@ STEPS: Mapping[str, Callable[[Site, Study, StepRequest], Outcome]] = {
 def answer(site: Site, request: StepRequest) -> Reply:
     """The reply to a request; for a repeated one the stored reply, with nothing done again.
 
+    Whatever is returned has passed the gate, and its line in the audit log is committed: of a first
+    reply together with the step's memo, so that a kill leaves both or neither.
+
     Raises:
-        StepRefused: not approved, an older ServerApp, or the same key with another payload.
+        StepRefused: not approved, an older ServerApp, the same key with another payload, or a reply
+            that the gate keeps back.
     """
     key, store = request.key, site.store
     study = store.steps.study(key.study)
+    _check(key, study)
     with store.transaction():
         store.steps.raise_epoch(key.study, request.epoch)
-    if key.step == "hello":
-        return Hello(site.name, site.number, VERSION, versions())
-    if key.step == "progress":
-        return progress(store, study, key.cycle, site.name)
+    asking = Asking(site.name, study, request.arrays)
+    if key.step in UNREMEMBERED:
+        return _again(store, UNREMEMBERED[key.step](site, study, key), key, asking, "")
     if key.step not in STEPS:
         raise StepRefused(Code.BAD_REQUEST, f"no step is called {key.step!r}")
     payload = _payload(request)
     known = store.steps.recall(key, payload)
     if known is not None:
-        return unpack(REPLIES[key.step], known)
+        return _again(store, unpack(REPLIES[key.step], known), key, asking, "again")
     outcome = STEPS[key.step](site, study, request)
     with store.transaction():
         outcome.write()
         store.steps.remember(key, payload, pack(outcome.reply), now())
+        let_out(store, outcome.reply, key, asking)
     store.rest()
     return outcome.reply
+
+
+def _again(store: SiteStore, reply: Reply, key: StepKey, asking: Asking, words: str) -> Reply:
+    """A reply that is not remembered now, with its line."""
+    with store.transaction():
+        let_out(store, reply, key, asking, words)
+    return reply
+
+
+def _check(key: StepKey, study: Study) -> None:
+    """Refuse steps that no run of the study has: a server may not make a site's log grow for ever.
+
+    Raises:
+        StepRefused: cycle, round or sequence is out of range.
+    """
+    most = study.budget.total  # every cycle, and every top-up, grants one reading or more
+    rounds = study.training.rounds_per_cycle
+    if not (0 <= key.cycle <= most and 0 <= key.round <= rounds and 0 <= key.sequence <= most):
+        raise StepRefused(Code.BAD_REQUEST, "a cycle, round or sequence that the study has not")
+
+
+def _hello(site: Site, study: Study, key: StepKey) -> Reply:
+    return Hello(site.name, site.number, VERSION, versions())
+
+
+def _close(site: Site, study: Study, key: StepKey) -> Reply:
+    return close(site, study, key.cycle)
+
+
+UNREMEMBERED: Mapping[str, Callable[[Site, Study, StepKey], Reply]] = {
+    "hello": _hello,
+    "close": _close,  # the closing itself is remembered, and its answer stays the same
+}
 
 
 def _payload(request: StepRequest) -> str:

@@ -35,6 +35,7 @@ def open_home(home: Path) -> Site:
         images=ArrayImages(pixels),
         durable=config.durable,
         allow_import=config.allow_import or config.plugins,
+        least_patients=config.deployment.least_patients if config.deployment else 0,
     )
 
 

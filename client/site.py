@@ -46,6 +46,7 @@ class Site:
         durable: files are synced to disk before a step is answered; not in simulations.
         allow_import: a study may name strategies outside the project: any in simulations, else
             those in the packages that the site's admin listed.
+        least_patients: no update leaves while its labels are of fewer; 0 in simulations.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Site:
     images: Images
     durable: bool = True
     allow_import: bool | tuple[str, ...] = False
+    least_patients: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from protocol.codec import CodecError, digest, encode
 from protocol.coordination_pb2 import DESCRIPTOR
 from protocol.egress_fields import KeptBack, Taken, spoken
 from protocol.egress_parts import ARRAY_BYTES
-from protocol.egress_table import COORDINATION, Asking, Line, model_plane
+from protocol.egress_table import COORDINATION, REFUSAL, Asking, Line, model_plane
+from protocol.steps import Refusal
 
 if TYPE_CHECKING:
     from protocol.study import Study
@@ -34,6 +35,7 @@ __all__ = [
     "release",
     "release_document",
     "release_message",
+    "release_refusal",
 ]
 
 _REPEATS = 4
@@ -102,14 +104,17 @@ def release_document(
     line = model_plane(asking).get(kind)
     if line is None:
         raise KeptBack("a record of an unknown kind")
-    belong = set(line.rule.check(document, arrays, kind))
-    if belong != arrays.keys():
-        raise KeptBack(f"{kind}: an array that belongs to no field")
-    text = json.dumps(document)
-    size = len(text) + sum(len(n) + ARRAY_BYTES + a.nbytes for n, a in arrays.items())
-    if size > line.rule.largest:
-        raise KeptBack(f"{kind}: more than {line.rule.largest} bytes")
-    return Released(kind, size, digest(arrays, kind, text))
+    return _checked(kind, document, arrays, line)
+
+
+def release_refusal(refusal: Refusal) -> Released:
+    """Let a refusal leave: a code, which every site may say of every study.
+
+    Raises:
+        KeptBack: the code is not one of ours.
+    """
+    document, arrays = encode(refusal)
+    return _checked("Refusal", document, arrays, REFUSAL)
 
 
 def release_message(message: Message) -> Released:
@@ -162,6 +167,17 @@ def described(study: Study, parameters: int, site: str = "x" * 41) -> Sequence[R
         *(_row("model", kind, line) for kind, line in model.items()),
         *(_row("coordination", kind, line) for kind, line in COORDINATION.items()),
     ]
+
+
+def _checked(kind: str, document: Mapping[str, Any], arrays: Taken, line: Line) -> Released:
+    belong = set(line.rule.check(document, arrays, kind))
+    if belong != arrays.keys():
+        raise KeptBack(f"{kind}: an array that belongs to no field")
+    text = json.dumps(document)
+    size = len(text) + sum(len(n) + ARRAY_BYTES + a.nbytes for n, a in arrays.items())
+    if size > line.rule.largest:
+        raise KeptBack(f"{kind}: more than {line.rule.largest} bytes")
+    return Released(kind, size, digest(arrays, kind, text))
 
 
 def _row(plane: str, kind: str, line: Line) -> Row:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from protocol.coordination import STANDINGS
 from protocol.egress_fields import Counts, Flag, Number, OneOf, Rule, Taken, Text, Whole
 from protocol.egress_parts import Array, AsAsked, Perhaps, Several, Table
 from protocol.measures import FINE_BINS, METRIC_NAMES, scored_classes, sums_length
@@ -81,6 +82,9 @@ class Line:
     times: int
 
 
+REFUSAL = Line("That a step was not done", Table({"code": OneOf(tuple(Code))}), "when refused", 200)
+
+
 def model_plane(asking: Asking) -> Mapping[str, Line]:
     """What may answer the server's steps, by the record's kind."""
     rounds = asking.study.training.rounds_per_cycle
@@ -93,19 +97,19 @@ def model_plane(asking: Asking) -> Mapping[str, Line]:
         "SiteEvaluation": Line(
             "Sums over the audit cases", _evaluation(asking), _rounds(rounds), rounds + 1
         ),
-        "Refusal": Line(
-            "That a step was not done", Table({"code": OneOf(tuple(Code))}), "when refused", 200
-        ),
+        "Refusal": REFUSAL,
     }
 
 
 _STANDING = Table(
     {
         "study": _HASH,
-        "state": OneOf(("waiting", "approved", "paused", "refused", "withdrawn")),
+        "state": OneOf(STANDINGS),
     }
 )
-_HEAD = Table({"lines": _BIG, "hash": _HASH})
+_HEAD = Table(
+    {"lines": _BIG, "hash": Text("([0-9a-f]{64})?", 64, "a hash of 64 hex digits, or nothing")}
+)
 _GREETING: Mapping[str, Rule] = {"protocol": _PROTOCOL, "versions": _VERSIONS}
 
 COORDINATION: Mapping[str, Line] = {

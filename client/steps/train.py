@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from client.learning.train import train as learn
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
-from protocol.records import SiteUpdate
+from client.store.step_shelf import StepRefused
+from protocol.records import Indices, SiteUpdate, StepKey
 from protocol.seeds import Purpose, generator
-from protocol.steps import StepRequest
+from protocol.steps import Code, StepRequest
 from protocol.study import Study
 
 
 def train(site: Site, study: Study, request: StepRequest) -> Outcome:
-    """One round of local training. A site without labels returns the arrays it got, weight 0."""
+    """One round of local training. A site without labels returns the arrays it got, weight 0.
+
+    Raises:
+        StepRefused: the labels are of fewer patients than the site asks for.
+    """
     key = request.key
     chosen = decided(site, study)
     if key.round == 0:
         _settle(site, study)
     ids, targets = site.store.readings.labels(key.study)
+    _check_patients(site, key, ids)
     if not len(ids):
         return Outcome(SiteUpdate(site.name, request.arrays, weight=0.0, loss=0.0, steps=0))
     network = resident(study, request.arrays)
@@ -41,3 +49,18 @@ def _settle(site: Site, study: Study) -> None:
     labels = decided(site, study).consensus.settle(site.store.readings.training(study.identity))
     with site.store.transaction():
         site.store.readings.settle(study.identity, labels)
+
+
+def _check_patients(site: Site, key: StepKey, ids: Indices) -> None:
+    """Refuse an update that would tell of few patients; then for the rest of the cycle.
+
+    A refusal is no memo: labels may come, and count from the next cycle, as any do. But they must
+    not turn a refused step into an answered one when it is repeated, so the cycle is written down.
+    """
+    store, fact = site.store, f"too-few-patients {key.study}"
+    few = len(np.unique(store.cases.patients(ids))) < site.least_patients
+    if few and store.cases.fact(fact) != str(key.cycle):
+        with store.transaction():
+            store.cases.set_fact(fact, str(key.cycle))
+    if few or (site.least_patients and store.cases.fact(fact) == str(key.cycle)):
+        raise StepRefused(Code.TOO_FEW_PATIENTS, "labels of too few patients")

@@ -126,6 +126,7 @@ CREATE TABLE audit (                  -- one line for every record that left or 
     previous TEXT NOT NULL,           -- hash of the line before, 64 zeros for the first
     hash TEXT NOT NULL
 );
+CREATE INDEX audit_of_cycle ON audit (study, cycle); -- the gate adds up what has left
 CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit

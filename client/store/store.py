@@ -72,10 +72,11 @@ class SiteStore:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.connection.execute("COMMIT")
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            if self.connection.in_transaction:  # on a full disk SQLite may have rolled back itself
+                self.connection.execute("ROLLBACK")
             raise
-        self.connection.execute("COMMIT")
 
     def rest(self) -> None:
         """Give back the memory of what was written last; a machine may hold hundreds of sites."""

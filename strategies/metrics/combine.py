@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from protocol.measures import FINE_BINS
 from strategies.metrics.intervals import (
     Interval,
     Value,
@@ -21,7 +22,7 @@ from strategies.metrics.intervals import (
     worst,
 )
 from strategies.metrics.ranks import pooled_ranks
-from strategies.metrics.sums import FINE_BINS, Float, Layout, layout
+from strategies.metrics.sums import Float, Layout, layout
 from strategies.metrics.table import METRICS
 from strategies.metrics.totals import estimable, from_sums
 from strategies.pool import NotFinite

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from protocol.measures import CALIBRATION_BINS, FINE_BINS
 from strategies.metrics.sums import (
     BINS,
-    CALIBRATION_BINS,
     EDGES,
-    FINE_BINS,
     FINE_EDGES,
     LEAST_PROBABILITY,
     Float,
