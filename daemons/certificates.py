@@ -121,7 +121,11 @@ def read_authority(certificate: Path, key: Path) -> Authority:
 
 
 def server_certificate(
-    authority: Authority, public: ec.EllipticCurvePublicKey, hosts: Sequence[str], at: datetime
+    authority: Authority,
+    public: ec.EllipticCurvePublicKey,
+    hosts: Sequence[str],
+    at: datetime,
+    days: int = SERVER_DAYS,
 ) -> x509.Certificate:
     """A server's certificate.
 
@@ -130,10 +134,11 @@ def server_certificate(
         public: the server's key.
         hosts: DNS names and addresses under which the server is dialled, at least one.
         at: now, UTC.
+        days: that it is valid, and never longer than the authority.
     """
     names = [_general_name(host) for host in hosts]
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "wardround")])
-    leaf = _Leaf(subject, ExtendedKeyUsageOID.SERVER_AUTH, names, SERVER_DAYS)
+    leaf = _Leaf(subject, ExtendedKeyUsageOID.SERVER_AUTH, names, days)
     return _issue(authority, public, leaf, at)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from daemons.certificates import (
+    AUTHORITY_DAYS,
     new_authority,
     pem,
     read_authority,
@@ -63,8 +64,9 @@ def certify(home: Path, address: str, at: datetime) -> None:
 
 def _files(host: str, at: datetime) -> dict[str, bytes]:
     server, sites = new_authority("wardround server", at), new_authority("wardround sites", at)
-    loop = new_authority("wardround loopback", at)  # its key is thrown away: it signs one thing
     own, inner, heads = new_tls_key(), new_tls_key(), ed25519.Ed25519PrivateKey.generate()
+    loop = new_authority("wardround loopback", at)  # its key is thrown away: it signs one thing
+    loopback = server_certificate(loop, inner.public_key(), LOOPBACK, at, AUTHORITY_DAYS)
     return {
         "server-ca.crt": server.pem,
         "server-ca.key": server.secret,
@@ -74,7 +76,7 @@ def _files(host: str, at: datetime) -> dict[str, bytes]:
         "site-ca.key": sites.secret,
         "site.crl": pem(revocation_list(sites, (), at)),
         "loop-ca.crt": loop.pem,
-        "loop.crt": pem(server_certificate(loop, inner.public_key(), LOOPBACK, at)),
+        "loop.crt": pem(loopback),
         "loop.key": private_pem(inner),
         "heads.key": private_pem(heads),
         "heads.pub": public_pem(heads.public_key()),
