@@ -14,11 +14,17 @@ class ReadingRefused(ValueError):
     """An answer that is not kept; the sentence names no case and no reader."""
 
 
+def current_cycle(store: SiteStore, study: Study) -> int | None:
+    """The cycle whose cases readers are asked; None where none is open."""
+    cycle = store.readings.newest(study.identity)
+    return None if cycle is None or store.readings.closed(study.identity, cycle) else cycle
+
+
 def next_case(store: SiteStore, study: Study, cycle: int, reader: str) -> Opening | None:
     """The first open case that still wants an answer and that this reader has not answered.
 
     A case wants `readers_per_case` answers; one that a reader left unsure or unreadable goes to
-    one reader more. None when there is nothing to read, or the grant is spent.
+    one reader more. None when there is nothing to read, the grant is spent, or the cycle closed.
     """
     answers = store.readings.answers(study.identity, cycle)
     for opening in waiting(store, study, cycle):
@@ -28,7 +34,12 @@ def next_case(store: SiteStore, study: Study, cycle: int, reader: str) -> Openin
 
 
 def waiting(store: SiteStore, study: Study, cycle: int) -> list[Opening]:
-    """The open cases that still want an answer, in reading order; none once the grant is spent."""
+    """The open cases that still want an answer, in reading order.
+
+    None once the grant is spent or the cycle is closed.
+    """
+    if store.readings.closed(study.identity, cycle):
+        return []
     if spent(store, study, cycle) >= store.readings.granted(study.identity, cycle):
         return []
     wanted = study.reading.readers_per_case
@@ -49,12 +60,14 @@ def submit(store: SiteStore, study: Study, cycle: int, opening: Opening, reading
     may have been given the last reading of a grant at once.
 
     Raises:
-        ReadingRefused: it does not answer the task, the case is not open, this reader has answered
-            it, or the grant is spent.
+        ReadingRefused: it does not answer the task, the cycle is closed, the case is not open, this
+            reader has answered it, or the grant is spent.
     """
     _check(study, reading)
     with store.transaction():
         identity = study.identity
+        if store.readings.closed(identity, cycle):
+            raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
         if opening.case not in {o.case for o in store.readings.opened(identity, cycle)}:
             raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
         if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):

@@ -67,7 +67,7 @@ class StepKey:
     Attributes:
         study: the study's identity; its first weights are checked when the first cycle begins.
         cycle: from 0.
-        step: "hello", "report", "select", "progress", "train" or "evaluate".
+        step: "hello", "report", "select", "close", "train" or "evaluate".
         round: from 0 within the cycle; 0 for steps that have no rounds.
         sequence: from 0; a top-up grant takes the next one.
     """
@@ -141,7 +141,8 @@ class SiteProgress:
             minutes, since a reading that has begun is finished.
         readings: answers given, of every purpose.
         minutes: active minutes of those readings.
-        waiting: open cases that still want an answer the grant can pay; 0 when the site is done.
+        waiting: open cases that still want an answer the grant can pay; 0 when the site is done. In
+            the ledger: above 0 where the site was away when its cycle closed, and may read on.
     """
 
     site: str

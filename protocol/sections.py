@@ -212,6 +212,12 @@ class ReadingRule(Section):
     """How many physicians answer a case, and what becomes of their answers."""
 
     readers_per_case: int = Field(1, ge=1, le=9, description="answers wanted for each case")
+    deadline_hours: float = Field(
+        336.0,
+        gt=0,
+        description="after which a cycle closes with what has been read; what slow sites leave "
+        "then goes to readers who are free, for a quarter of this time",
+    )
     consensus: str = Field("majority", min_length=1, description="a name of the consensus table")
     arguments: Arguments = Field(default_factory=dict, description="of the consensus")
 

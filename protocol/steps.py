@@ -27,7 +27,7 @@ MESSAGE_TYPES: Mapping[str, str] = {
     "hello": "query.hello",
     "report": "query.report",
     "select": "query.select",
-    "progress": "query.progress",
+    "close": "query.close",
     "train": "train",
     "evaluate": "evaluate",
 }
@@ -103,7 +103,7 @@ REPLIES: Mapping[str, type[Reply]] = {
     "hello": Hello,
     "report": SiteReport,
     "select": Selected,
-    "progress": SiteProgress,
+    "close": SiteProgress,
     "train": SiteUpdate,
     "evaluate": SiteEvaluation,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from protocol.records import GlobalState
 from server.assignment import Assignment
 from server.course import course
 from server.cycle import Coordination
+from server.exchange import Halted, Superseded
 from server.federation import Federation
 from server.ledger import Ledger
 from server.models import ModelShelf
 from strategies.chosen import decisions
+
+_LOG = logging.getLogger("wardround.server")
 
 
 def build(assigned: Callable[[Context], Assignment]) -> ServerApp:
@@ -33,11 +37,27 @@ def build(assigned: Callable[[Context], Assignment]) -> ServerApp:
 def carry_out(assignment: Assignment, grid: Grid) -> None:
     """Run the study to its end; the same call on the same home goes on with a run that died.
 
+    It returns early, and can be gone on with, where the study is halted or a newer start of this
+    ServerApp has spoken to the sites.
+
     Raises:
         StudyError: a name in the study means nothing here.
         SitesMissing, QuorumLost: the sites did not come, or did not answer.
         NotThisStudy: the home holds another run.
+        SchemaTooNew: a newer wardround wrote the ledger.
     """
+    try:
+        if not assignment.halted():
+            _carry_out(assignment, grid)
+    except Halted:
+        _LOG.info("the study was halted; the same command goes on with it")
+    except Superseded:
+        _LOG.info("a newer start of this study has spoken to the sites; this one ends")
+    finally:
+        assignment.release()
+
+
+def _carry_out(assignment: Assignment, grid: Grid) -> None:
     study = assignment.study
     study.check_sites(assignment.sites)
     chosen = decisions(study, assignment.rehearsal)
@@ -49,29 +69,37 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
         durable=not assignment.rehearsal,
     )
     try:
-        federation = Federation(
-            grid,
-            study.identity,
-            ledger.next_epoch(),
-            study.aggregation.quorum,
-            assignment.patience,
+        federation = _federation(assignment, grid, ledger)
+        models = ModelShelf(
+            assignment.home / "models", not assignment.rehearsal, assignment.keep_rounds
         )
-        ledger.settle_sites(federation.gather(assignment.sites))
         coordination = Coordination(
-            study,
-            chosen,
-            federation,
-            ledger,
-            ModelShelf(
-                assignment.home / "models", not assignment.rehearsal, assignment.keep_rounds
-            ),
-            assignment.rooms,
-            assignment.notify,
+            study, chosen, federation, ledger, models, assignment.rooms, assignment.notify
         )
         for milestone in course(coordination, GlobalState(assignment.weights)):
             assignment.reached(milestone)
+        assignment.ended()
     finally:
         ledger.close()
+
+
+def _federation(assignment: Assignment, grid: Grid, ledger: Ledger) -> Federation:
+    """The sites, once they are there and the study may begin or go on."""
+    federation = Federation(
+        grid,
+        assignment.study.identity,
+        ledger.next_epoch(),
+        assignment.study.aggregation.quorum,
+        assignment.timing,
+        assignment.halted,
+    )
+    if assignment.roster is None or assignment.muster is None:
+        ledger.settle_sites(federation.gather(assignment.sites))
+        return federation
+    federation.roster = assignment.roster
+    if not ledger.sites():
+        ledger.settle_sites(assignment.muster(federation))
+    return federation
 
 
 def assignment_at_home(context: Context) -> Assignment:

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.records import CycleRecord, GlobalState, SiteEvaluation
+from server import account
 from server.cycle import (
     Coordination,
     evaluated,
     grants,
     losses,
     opened,
-    progress,
     reports,
     trained,
 )
 from server.events import Event
+from server.reading import Reading, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
     """Run the study, or go on with it, and yield each milestone once it is committed.
 
     It ends when the budget is spent, when no site can use more, or when a cycle passed without a
-    single reading. Stopping advice is recorded and ends nothing.
+    single reading and nobody was away. Stopping advice is recorded and ends nothing.
     """
     yield Milestone(None, dict(evaluated(c, 0, 0, first)))
     past: list[CycleRecord] = []
@@ -48,7 +49,7 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
         past.append(record)
         rounds = tuple(losses(c.ledger, c.study, record.cycle))
         yield Milestone(record, measured, rounds)
-        if not any(p.readings for p in record.progress.values()):
+        if not any(p.readings or p.waiting for p in record.progress.values()):
             break
     c.notify(Event("end", len(past), spent=_spent(past)))
 
@@ -56,7 +57,9 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
 def _cycle(
     c: Coordination, past: list[CycleRecord], state: GlobalState, first: GlobalState
 ) -> tuple[CycleRecord, GlobalState, dict[str, SiteEvaluation]] | None:
-    cycle, spent = len(past), _spent(past)
+    cycle = len(past)
+    past[:] = [settled(c, cycle, record) for record in past]
+    spent = _spent(past)
     if c.study.cycle_budget(cycle, spent) == 0:
         return None
     c.notify(Event("begin", cycle, spent=spent))
@@ -65,10 +68,11 @@ def _cycle(
         return None
     shared = grants(c, cycle, told, past)
     opened(c, cycle, shared)
-    read = progress(c, cycle, shared)
-    draft = CycleRecord(cycle, told, shared, read)
+    read = Reading(c, cycle, told, shared, past).done()
+    granted = account.together(account.grants(c.ledger, cycle))
+    draft = CycleRecord(cycle, told, granted, read)
     advice = c.decisions.stopping.advise([*past, draft])
-    record = CycleRecord(cycle, told, shared, read, advice)
+    record = CycleRecord(cycle, told, granted, read, advice)
     c.notify(Event("read", cycle, spent=_spent([*past, record])))
     warm = c.study.training.start == "warm"
     start = GlobalState(state.arrays, state.memory) if warm else first

@@ -1,4 +1,4 @@
-"""One cycle: report, allocate, select, read, train, evaluate; each committed before the next.
+"""The steps of one cycle, except for the reading; each is committed before the next.
 
 Every function here first looks into the ledger: what is committed is taken from it and not asked
 again, so a run that died continues with the same bits.
@@ -16,7 +16,6 @@ from protocol.records import (
     GlobalState,
     Grant,
     SiteEvaluation,
-    SiteProgress,
     SiteReport,
     SiteUpdate,
 )
@@ -85,35 +84,6 @@ def opened(c: Coordination, cycle: int, shared: Mapping[str, Grant]) -> Mapping[
         return committed
     replies = c.federation.ask_each(stage, shared)
     return _committed(c, stage, Selected, replies)
-
-
-def progress(
-    c: Coordination, cycle: int, shared: Mapping[str, Grant]
-) -> Mapping[str, SiteProgress]:
-    """What became of the grants when people were done."""
-    stage = Stage(cycle, "read")
-    committed = c.ledger.records(stage, SiteProgress)
-    if committed is not None:
-        return committed
-    read = _accounted(shared, c.rooms.read(c.federation, cycle, shared))
-    c.ledger.commit(stage, read)
-    return read
-
-
-def _accounted(
-    shared: Mapping[str, Grant], told: Mapping[str, SiteProgress]
-) -> dict[str, SiteProgress]:
-    """For every grant what became of it, so that granted = spent + returned.
-
-    A site that never heard of its grant returns it. One that fell silent may have spent it, and
-    counts as if it had: the study's total must not be exceeded when it comes back.
-    """
-    return {
-        site: replace(told[site], returned=grant.count - told[site].spent)
-        if site in told
-        else SiteProgress(site, spent=grant.count, returned=0, readings=0, minutes=0.0)
-        for site, grant in shared.items()
-    }
 
 
 def trained(c: Coordination, cycle: int, start: GlobalState) -> GlobalState:

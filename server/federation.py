@@ -1,21 +1,20 @@
-"""The sites as the server sees them through Flower: who is there, and one question to each."""
+"""The sites as the server sees them through Flower: who takes part, and one question to each."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from flwr.app import Message, RecordDict
+from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
-from protocol.codec import CodecError
 from protocol.records import Arrays, Grant, StepKey
-from protocol.steps import MESSAGE_TYPES, REPLIES, VERSION, Code, Hello, Refusal, Reply, StepRequest
-from protocol.wire import from_wire, to_wire
+from protocol.steps import VERSION, Code, Hello, Refusal, Reply, StepRequest
+from protocol.wire import to_wire
+from server.exchange import Exchange, Halted, Roster, Timing
 from server.ledger import Stage
-
-_POLL = 1.0  # seconds between looks for replies; a local engine answers at once
 
 
 class SitesMissing(RuntimeError):
@@ -24,6 +23,11 @@ class SitesMissing(RuntimeError):
 
 class QuorumLost(RuntimeError):
     """Too few sites answered a step."""
+
+
+def never() -> bool:
+    """The study runs to its end."""
+    return False
 
 
 @dataclass(slots=True)
@@ -35,16 +39,29 @@ class Federation:
         study: identity.
         epoch: of this start of the ServerApp.
         quorum: share of the sites that must answer.
-        patience: seconds to wait for the sites, and for the next answer to a step.
-        nodes: Flower's node id of each site, in site order; filled by `gather`.
+        timing: how long to wait for them.
+        halted: whether the study is not to run any longer.
+        roster: where the sites are; `gather` makes it of those that say hello.
     """
 
     grid: Grid
     study: str
     epoch: int
     quorum: float = 1.0
-    patience: float = 3600.0
-    nodes: dict[str, int] = field(default_factory=dict)
+    timing: Timing = field(default_factory=Timing)
+    halted: Callable[[], bool] = never
+    roster: Roster = dict
+    _late: set[str] = field(default_factory=set)
+
+    @property
+    def sites(self) -> list[str]:
+        """The names of the sites that take part, in site order."""
+        return list(self.roster())
+
+    @property
+    def needed(self) -> int:
+        """How many sites make a quorum."""
+        return math.ceil(self.quorum * len(self.sites) - 1e-9)
 
     def gather(self, count: int) -> Sequence[str]:
         """The names of the sites in site order, once that many have said hello.
@@ -52,14 +69,16 @@ class Federation:
         Raises:
             SitesMissing: they did not come in time, or one runs other messages than ours.
         """
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + self.timing.patience
         while len(ids := list(self.grid.get_node_ids())) < count:
             if time.monotonic() > deadline:
                 raise SitesMissing(f"{len(ids)} sites came, {count} are expected")
             time.sleep(0.05)
         stage = Stage(0, "hello")
         content = to_wire(StepRequest(self._key(stage), self.epoch))
-        greeted = dict(self._exchange(stage, {str(node): (node, content) for node in ids}))
+        here = {str(node): node for node in ids}
+        exchange = self._exchange(stage, dict.fromkeys(here, content), count)
+        greeted = dict(replace(exchange, roster=lambda: here).replies())
         hellos = {node: hello for node, hello in greeted.items() if isinstance(hello, Hello)}
         if len(hellos) < count:
             codes = sorted({r.code for r in greeted.values() if isinstance(r, Refusal)})
@@ -71,85 +90,92 @@ class Federation:
             if hello.protocol != VERSION:
                 raise SitesMissing(f"{hello.site} speaks version {hello.protocol}, not {VERSION}")
         ordered = sorted(hellos.items(), key=lambda item: (item[1].number, item[1].site))
-        self.nodes = {hello.site: int(node) for node, hello in ordered}
-        if len(self.nodes) < len(hellos):
+        nodes = {hello.site: int(node) for node, hello in ordered}
+        if len(nodes) < len(hellos):
             raise SitesMissing("two sites have the same name; accepted is one name each")
-        return list(self.nodes)
+        self.roster = lambda: nodes
+        return list(nodes)
 
     def ask_all(self, stage: Stage, arrays: Arrays, sites: Sequence[str]) -> Iterator[Reply]:
         """Ask the same of these sites; their replies in site order, refusals left out.
 
-        A reply is dropped once the next is asked for, so that memory does not grow with the sites.
+        A site that abstains counts as one that answered. A reply is dropped once the next is asked
+        for, so that memory does not grow with the sites.
 
         Raises:
-            QuorumLost: after the last reply, if too few were not refusals.
+            QuorumLost: after the last reply, if too few answered.
+            Halted, Superseded: while waiting; see `Exchange`.
         """
         content = to_wire(StepRequest(self._key(stage), self.epoch, arrays))
         yield from self._heard(stage, dict.fromkeys(sites, content))
 
     def ask_each(self, stage: Stage, grants: Mapping[str, Grant]) -> Iterator[Reply]:
         """Give each site its grant; otherwise as `ask_all`."""
+        yield from self._heard(stage, self._granting(stage, grants))
+
+    def close(self, cycle: int, sites: Sequence[str]) -> Iterator[Reply]:
+        """Have those of the sites that are there close a cycle; who does not answer is left out."""
+        stage = Stage(cycle, "close")
+        content = to_wire(StepRequest(self._key(stage), self.epoch))
+        yield from self._volunteered(stage, dict.fromkeys(sites, content))
+
+    def grant(self, stage: Stage, grants: Mapping[str, Grant]) -> Iterator[Reply]:
+        """Give their grants to those of the sites that are there."""
+        yield from self._volunteered(stage, self._granting(stage, grants))
+
+    def pause(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            Halted: the study is not to run any longer.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            if self.halted():
+                raise Halted
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, self.timing.poll))
+
+    def _granting(self, stage: Stage, grants: Mapping[str, Grant]) -> dict[str, RecordDict]:
         key = self._key(stage)
         requests = {s: StepRequest(key, self.epoch, grant=grant) for s, grant in grants.items()}
-        yield from self._heard(stage, {s: to_wire(request) for s, request in requests.items()})
+        return {s: to_wire(request) for s, request in requests.items()}
 
     def _heard(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
-        asked = {
-            site: (self.nodes[site], contents[site]) for site in self.nodes if site in contents
-        }
-        failed: dict[str, Code] = {}
-        for site, reply in self._exchange(stage, asked):
+        answered, failed = 0, dict[str, Code]()
+        exchange = self._exchange(stage, contents, self.needed)
+        for site, reply in exchange.replies():
+            answered += not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
             if isinstance(reply, Refusal):
                 failed[site] = reply.code
-            elif reply.site != site:  # a site speaks for itself alone
-                failed[site] = Code.BAD_REQUEST
             else:
                 yield reply
-        if len(asked) - len(failed) < self.quorum * len(self.nodes):
+        self._late |= exchange.late()
+        if answered < self.needed:
             told = ", ".join(f"{site}: {code}" for site, code in failed.items())
             raise QuorumLost(
                 f"cycle {stage.cycle}, {stage.step}, round {stage.round}: "
-                f"{len(asked) - len(failed)} of {len(self.nodes)} sites answered ({told})"
+                f"{answered} of {len(self.sites)} sites answered ({told})"
             )
 
-    def _exchange(
-        self, stage: Stage, asked: Mapping[str, tuple[int, RecordDict]]
-    ) -> Iterator[tuple[str, Reply]]:
-        """Send all, then yield each site's reply in the order asked."""
-        messages = [
-            Message(
-                content,
-                dst_node_id=node,
-                message_type=MESSAGE_TYPES[stage.step],
-                group_id=f"{stage.cycle}.{stage.round}",
-            )
-            for node, content in asked.values()
-        ]
-        sent = [mid or "" for mid in self.grid.push_messages(messages)]
-        site_of = {mid: site for mid, site in zip(sent, asked, strict=True) if mid}
-        arrived: dict[str, Message] = {}
-        deadline = time.monotonic() + self.patience
-        for site, mid in zip(asked, sent, strict=True):
-            while mid and mid not in arrived and time.monotonic() < deadline:
-                waiting = [m for m in site_of if m not in arrived]
-                fresh = list(self.grid.pull_messages(waiting))
-                arrived.update((m.metadata.reply_to_message_id, m) for m in fresh)
-                if fresh:  # one machine may compute the sites' steps one after another
-                    deadline = time.monotonic() + self.patience
-                else:
-                    time.sleep(_POLL)
-            site_of.pop(mid, None)
-            yield site, _understood(stage.step, arrived.pop(mid, None))
+    def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
+        """The answers of those that are there now, and that come within the grace."""
+        exchange = self._exchange(stage, contents, 0)
+        short = min(self.timing.grace, self.timing.patience)
+        hasty = replace(self.timing, patience=short, grace=0.0)
+        exchange = replace(exchange, timing=hasty)
+        yield from (r for _, r in exchange.replies() if not isinstance(r, Refusal))
+        self._late |= exchange.late()
+
+    def _exchange(self, stage: Stage, contents: Mapping[str, RecordDict], needed: int) -> Exchange:
+        if self._late:  # fetched, or they would fill Flower's database; and dropped
+            for message in self.grid.pull_messages(list(self._late)):
+                self._late.discard(message.metadata.reply_to_message_id)
+        order = [s for s in self.sites if s in contents] if stage.step != "hello" else contents
+        asked = {site: contents[site] for site in order}
+        return Exchange(self.grid, self.roster, self.timing, self.halted, stage, asked, needed)
 
     def _key(self, stage: Stage) -> StepKey:
         return StepKey(self.study, stage.cycle, stage.step, stage.round, stage.sequence)
-
-
-def _understood(step: str, message: Message | None) -> Reply:
-    """What a site's message says; silence, Flower's errors and nonsense count as failed."""
-    if message is None or message.has_error():
-        return Refusal(Code.FAILED)
-    try:
-        return from_wire(message.content, REPLIES[step], Refusal)
-    except CodecError:
-        return Refusal(Code.BAD_REQUEST)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from daemons.migrations import migrate
 from protocol.codec import pack, unpack
 from protocol.study import Study, document, parse
 
@@ -69,6 +70,15 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """A step that is in the ledger, the model file that it made ("" for none), and when."""
+
+    stage: Stage
+    file: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """One study's committed steps, in one SQLite file."""
 
@@ -87,19 +97,36 @@ class Ledger:
 
         Raises:
             NotThisStudy: the file belongs to another study or other first weights.
+            SchemaTooNew: a newer wardround wrote it.
         """
         connection = sqlite3.connect(path, isolation_level=None, timeout=30.0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA foreign_keys = ON")
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
-            )
+        migrate(connection, _MIGRATIONS)
         ledger = cls(connection, study.identity)
         ledger._begin(study, weights)
         return ledger
+
+    @classmethod
+    def look(cls, path: Path) -> Ledger:
+        """The ledger in that file, to be read only, while a ServerApp may be writing it.
+
+        Raises:
+            FileNotFoundError: there is none, or nothing was begun in it.
+            SchemaTooNew: a newer wardround wrote it.
+        """
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no ledger")
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30.0)
+        if connection.execute("PRAGMA user_version").fetchone()[0] != len(_MIGRATIONS):
+            migrate(connection, _MIGRATIONS)  # says so where the file is too new
+        row = connection.execute("SELECT study FROM runs").fetchone()
+        if row is None:
+            connection.close()
+            raise FileNotFoundError(f"{path}: no study was begun in it")
+        return cls(connection, str(row[0]))
 
     def next_epoch(self) -> int:
         """One more than any ServerApp of this study has had, and remembered."""
@@ -169,6 +196,26 @@ class Ledger:
             (self.study, stage.cycle, stage.step, stage.round, stage.sequence),
         ).fetchone()
         return None if row is None else str(row[0])
+
+    def committed(self) -> list[Committed]:
+        """Every committed step, in the order of their commits."""
+        rows = self.connection.execute(
+            "SELECT cycle, step, round, sequence, file, at FROM steps WHERE study = ? "
+            "ORDER BY rowid",
+            (self.study,),
+        )
+        return [
+            Committed(Stage(*stage), file, datetime.fromisoformat(at)) for *stage, file, at in rows
+        ]
+
+    def time(self, stage: Stage) -> datetime | None:
+        """When a step was committed; None if it was not."""
+        row = self.connection.execute(
+            "SELECT at FROM steps WHERE study = ? AND cycle = ? AND step = ? AND round = ? "
+            "AND sequence = ?",
+            (self.study, stage.cycle, stage.step, stage.round, stage.sequence),
+        ).fetchone()
+        return None if row is None else datetime.fromisoformat(row[0])
 
     def close(self) -> None:
         """Release the file."""

@@ -1,53 +1,60 @@
-"""Where a cycle waits for people."""
+"""What the server knows of the sites' readers while a cycle waits for them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.records import Grant, SiteProgress
-from server.federation import Federation
-from server.ledger import Stage
+from server.registry.presence_shelf import PresenceShelf
 
 
 class ReadingRooms(Protocol):
     """The sites' readers as the server knows them: counts and rounded minutes."""
 
-    def read(
-        self, federation: Federation, cycle: int, grants: Mapping[str, Grant]
-    ) -> Mapping[str, SiteProgress]:
-        """Wait until the sites are done with their grants, and say what became of each.
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks."""
+        ...
 
-        Called again for the same cycle after a restart, it must not grant anything twice.
+    def look(self, cycle: int, granted: Mapping[str, Grant]) -> Mapping[str, SiteProgress]:
+        """How far each site is with all that it was granted in a cycle, as far as it has told.
+
+        `waiting` is 0 only where a site's readers can do no more. Nothing is asked and nothing
+        changes by looking twice.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class PolledRooms:
-    """Ask every site, now and then, how far its readers are.
+class StreamedRooms:
+    """What the sites' coordination streams have left in the registry.
 
     Attributes:
-        interval: seconds between two questions.
-        deadline: seconds after which a cycle closes with what has been read.
+        shelf: where they left it.
+        study: identity.
+        interval: seconds between two looks.
     """
 
-    interval: float = 60.0
-    deadline: float = 14 * 86400.0
+    shelf: PresenceShelf
+    study: str
+    interval: float = 5.0
 
-    def read(
-        self, federation: Federation, cycle: int, grants: Mapping[str, Grant]
-    ) -> Mapping[str, SiteProgress]:
-        """What every site has done with its grant, once none has cases waiting or time is up."""
-        end = time.monotonic() + self.deadline
-        while True:
-            told = {
-                reply.site: reply
-                for reply in federation.ask_all(Stage(cycle, "progress"), {}, list(grants))
-                if isinstance(reply, SiteProgress)
-            }
-            if not any(p.waiting for p in told.values()) or time.monotonic() > end:
-                return told
-            time.sleep(self.interval)
+    def look(self, cycle: int, granted: Mapping[str, Grant]) -> Mapping[str, SiteProgress]:
+        """The newest word of every site; one that has not heard of all its grant is not done."""
+        told = self.shelf.progress(self.study, cycle)
+        return {
+            site: SiteProgress(
+                site,
+                spent=reached.spent,
+                returned=granted[site].count - reached.spent,
+                readings=reached.readings,
+                minutes=reached.minutes,
+                waiting=reached.waiting
+                if reached.granted >= granted[site].count
+                else max(1, reached.waiting),
+            )
+            for site, reached in told.items()
+            if site in granted
+        }

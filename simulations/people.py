@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -15,7 +15,6 @@ from client.store.store import SiteStore
 from protocol.records import Grant, Reading, SiteProgress
 from protocol.seeds import Purpose, generator
 from protocol.study import Study
-from server.federation import Federation
 from simulations.hospitals import Hospitals
 from simulations.oracle import Oracle
 from simulations.readers import reader as reader_of
@@ -41,14 +40,17 @@ class SimulatedRooms:
     oracle: Oracle
     everything: bool = False
 
-    def read(
-        self, federation: Federation, cycle: int, grants: Mapping[str, Grant]
-    ) -> Mapping[str, SiteProgress]:
+    @property
+    def interval(self) -> float:
+        """0: they have answered by the time that they are looked at."""
+        return 0.0
+
+    def look(self, cycle: int, granted: Mapping[str, Grant]) -> Mapping[str, SiteProgress]:
         """What every site's readers did with its grant; interrupted, they go on where they were."""
         stores = {
             name: open_store(home, durable=False)
             for name, home in zip(self.hospitals.names, self.hospitals.homes, strict=True)
-            if name in grants
+            if name in granted
         }
         try:
             start = max(working_days(s, self.study, cycle) for s in stores.values())
@@ -57,7 +59,10 @@ class SimulatedRooms:
                     self._reveal(name, stores[name], cycle)
                 elif name in stores:
                     self._session(name, number, stores[name], cycle, start)
-            return {name: progress(s, self.study, cycle, name) for name, s in stores.items()}
+            return {
+                name: replace(progress(s, self.study, cycle, name), waiting=0)
+                for name, s in stores.items()  # a doubt that no reader is left for waits for none
+            }
         finally:
             for store in stores.values():
                 store.close()

@@ -84,9 +84,9 @@ def test_a_cycle_through_messages(
     assert isinstance(phone.ask("hello"), Hello)
     assert isinstance(phone.ask("report", arrays=arrays), SiteReport)
     assert phone.ask("select", grant=Grant(8, "equal")).opened == 8
-    assert phone.ask("progress").waiting == 8
     read_cases(phone.site.store, phone.study)
-    assert phone.ask("progress").spent == 8
+    closed = phone.ask("close")
+    assert (closed.spent, closed.returned, closed.waiting) == (8, 0, 0)
     update = phone.ask("train", arrays=arrays)
     assert isinstance(update, SiteUpdate)
     assert phone.ask("evaluate", round=1, arrays=update.arrays).locked.cases == 8
@@ -159,7 +159,7 @@ def test_a_study_that_nobody_approved_is_refused(
         assert phone.ask(step, arrays=arrays) == Refusal(Code.NOT_APPROVED)
 
 
-@pytest.mark.parametrize("step", ["report", "select", "progress", "train", "evaluate"])
+@pytest.mark.parametrize("step", ["report", "select", "close", "train", "evaluate"])
 def test_a_request_in_the_envelope_of_another_step_is_refused(phone: Phone, step: str) -> None:
     content = to_wire(phone.request(step))
     assert from_wire(phone.send(content, "query.hello"), Refusal).code is Code.BAD_REQUEST

@@ -269,7 +269,7 @@ def test_a_pool_smaller_than_the_grant_is_opened_whole(
     assert ask(site, study, "report", arrays=arrays).capacity == 6
     assert ask(site, study, "select", grant=Grant(9, "")).opened == 6
     assert read_cases(site.store, study) == 6
-    told = ask(site, study, "progress")
+    told = ask(site, study, "close")
     assert (told.spent, told.returned, told.waiting) == (6, 3, 0)
     empty = ask(site, study, "report", cycle=1, arrays=arrays)
     assert (empty.pool, empty.capacity, sum(empty.uncertainty)) == (0, 0, 0)
@@ -381,10 +381,10 @@ def test_conflicts_lower_epochs_strangers_and_the_forgotten_are_refused(
     assert refused(ask, site, study, "train", arrays=update.arrays) is Code.CONFLICT
     ask(site, study, "train", round=1, arrays=update.arrays, epoch=3)
     assert refused(ask, site, study, "train", arrays=arrays, epoch=3) is Code.FORGOTTEN
-    for step in ("hello", "progress", "train"):
+    for step in ("hello", "close", "train"):
         assert refused(ask, site, study, step, epoch=2) is Code.LOWER_EPOCH
     stranger = tiny_study("seed=1")
-    for step in ("hello", "report", "select", "progress", "train", "evaluate"):
+    for step in ("hello", "report", "select", "close", "train", "evaluate"):
         assert refused(ask, site, stranger, step, arrays=arrays) is Code.NOT_APPROVED
     assert refused(ask, site, study, "delete", epoch=3) is Code.BAD_REQUEST
     hello = ask(site, study, "hello", epoch=3)

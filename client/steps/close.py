@@ -1,0 +1,19 @@
+"""The close step: a cycle's grant takes no further reading; what became of it is told."""
+
+from __future__ import annotations
+
+from client.queue import progress
+from client.site import Site
+from client.store.store import now
+from protocol.records import SiteProgress
+from protocol.study import Study
+
+
+def close(site: Site, study: Study, cycle: int) -> SiteProgress:
+    """The final progress of a cycle, closed now or before; also where the site had no grant.
+
+    What was open and not read goes back to the pool with the next cycle.
+    """
+    with site.store.transaction():
+        site.store.readings.close(study.identity, cycle, now())
+    return progress(site.store, study, cycle, site.name)

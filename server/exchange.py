@@ -1,0 +1,258 @@
+"""One step asked of many sites, again and again, until they have answered or time is up.
+
+Flower forgets replies of sites that went offline, answers with errors of its own, and never sends a
+message twice. So every question is asked again with the same key; a site's memory of its steps
+makes that harmless.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from flwr.app import Message, RecordDict
+from flwr.common.constant import ErrorCode
+from flwr.serverapp import Grid
+
+from protocol.codec import CodecError
+from protocol.steps import MESSAGE_TYPES, REPLIES, Code, Refusal, Reply
+from protocol.wire import from_wire
+from server.ledger import Stage
+from server.spool import Spool
+
+Roster: TypeAlias = Callable[[], Mapping[str, int]]
+"""Flower's node id of each site in site order, asked anew each time; -1 where it has none yet."""
+
+_AT_ONCE = 16  # replies pulled together: bounds what is in memory
+_TURNING = frozenset({Code.NOT_APPROVED, Code.PAUSED})  # a site's admin may change their mind
+_LOST = frozenset(  # errors of Flower after which the site may well answer
+    {
+        ErrorCode.UNKNOWN,
+        ErrorCode.CLIENT_APP_RAISED_EXCEPTION,
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+        ErrorCode.CLIENT_APP_CRASHED,
+    }
+)
+
+
+class Halted(Exception):
+    """The study is not to run any longer, for now; it can be gone on with."""
+
+
+class Superseded(Exception):
+    """A newer start of this study's ServerApp has spoken to the sites."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How the server waits for sites; all in seconds, infinity for never.
+
+    Attributes:
+        patience: for the next answer of any site to a step.
+        grace: for sites that are away or fail, once a quorum has answered.
+        resend: a site that said nothing for so long is asked again; doubles with every time.
+        retry: before a site is asked again that Flower answered for, or that was not there.
+        again: before a site is asked again that failed, or refused what its admin may yet allow.
+        poll: between two looks for replies.
+    """
+
+    patience: float = 3600.0
+    grace: float = 120.0
+    resend: float = 120.0
+    retry: float = 5.0
+    again: float = 60.0
+    poll: float = 1.0
+
+
+REHEARSAL = Timing(resend=math.inf, retry=math.inf, again=math.inf)
+"""In a simulation a site that failed would fail again, and silence is computing."""
+
+
+@dataclass(slots=True)
+class _Site:
+    """One site's side of a step.
+
+    Attributes:
+        due: when to ask (again), by the monotonic clock; infinity: never.
+        wait: how long silence is borne after the next question.
+        sent: ids of the messages that are under way.
+        code: what it, or Flower for it, refused with last.
+        final: it will not be asked again.
+    """
+
+    content: RecordDict
+    wait: float
+    due: float = 0.0
+    sent: set[str] = field(default_factory=set)
+    code: Code = Code.FAILED
+    final: bool = False
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One step's questions and answers.
+
+    Attributes:
+        grid: Flower's.
+        roster: where the sites are.
+        timing: how long to wait.
+        halted: whether the study is not to run any longer.
+        stage: of the step.
+        contents: the request for each site, in site order.
+        needed: answers that a quorum takes.
+    """
+
+    grid: Grid
+    roster: Roster
+    timing: Timing
+    halted: Callable[[], bool]
+    stage: Stage
+    contents: Mapping[str, RecordDict]
+    needed: int
+    _sites: dict[str, _Site] = field(default_factory=dict)
+    _of: dict[str, str] = field(default_factory=dict)  # site by message id
+    _spool: Spool = field(default_factory=Spool)
+    _answered: int = 0
+    _deadline: float = 0.0
+    _due: float = 0.0
+    _calm: float | None = None  # since when nobody who is there is still to answer
+
+    def replies(self) -> Iterator[tuple[str, Reply]]:
+        """Each site's reply, or why there is none, in the order of `contents`.
+
+        Raises:
+            Halted: while waiting.
+            Superseded: a site knows a newer start.
+        """
+        self._sites = {s: _Site(c, self.timing.resend) for s, c in self.contents.items()}
+        self._deadline = time.monotonic() + self.timing.patience
+        try:
+            for site in self._sites:
+                while not self._settled(site) and not self._over():
+                    self._look(site)
+                yield site, self._spool.take(site) or Refusal(self._sites[site].code)
+        finally:
+            self._spool.close()
+
+    def late(self) -> set[str]:
+        """Ids of messages whose replies nobody waits for any longer."""
+        return set(self._of)
+
+    def _settled(self, site: str) -> bool:
+        here = self._sites[site]
+        turning = here.code in _TURNING and self._answered >= self.needed and not here.sent
+        return here.final or turning
+
+    def _over(self) -> bool:
+        """Whether the step ends with those who have answered."""
+        now = time.monotonic()
+        if now > self._deadline:
+            return True
+        waiting = [s for name, s in self._sites.items() if not self._settled(name)]
+        if self._answered < self.needed or any(s.sent for s in waiting):
+            self._calm = None
+            return False
+        self._calm = self._calm or now
+        return now - self._calm >= self.timing.grace
+
+    def _look(self, site: str) -> None:
+        """Ask who is due, and take what has come, until it is this site's."""
+        if self.halted():
+            raise Halted
+        self._ask()
+        fresh = False
+        first = list(self._sites[site].sent)
+        waiting = first + [mid for mid, of in self._of.items() if of != site]
+        for start in range(0, len(waiting), _AT_ONCE):
+            for message in self.grid.pull_messages(waiting[start : start + _AT_ONCE]):
+                fresh = self._heard(message) or fresh
+            if self._settled(site):
+                return
+        if not fresh:
+            time.sleep(self.timing.poll)
+
+    def _ask(self) -> None:
+        """Push to every site that is due and there."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        due = [n for n, s in self._sites.items() if not s.final and s.due <= now]
+        if due:
+            there, nodes = set(self.grid.get_node_ids()), self.roster()
+            away = [n for n in due if nodes.get(n, -1) not in there]
+            for name in away:
+                self._sites[name].due = now + min(self.timing.retry, self.timing.patience)
+            self._push({n: nodes[n] for n in due if n not in away}, now)
+        self._due = min((s.due for s in self._sites.values() if not s.final), default=math.inf)
+
+    def _push(self, nodes: Mapping[str, int], now: float) -> None:
+        messages = [
+            Message(
+                self._sites[name].content,
+                dst_node_id=node,
+                message_type=MESSAGE_TYPES[self.stage.step],
+                group_id=f"{self.stage.cycle}.{self.stage.round}",
+            )
+            for name, node in nodes.items()
+        ]
+        sent = list(self.grid.push_messages(messages)) if messages else []
+        sent += [""] * (len(messages) - len(sent))  # Flower takes none where they are too large
+        for name, mid in zip(nodes, sent, strict=True):
+            here = self._sites[name]
+            if mid:
+                here.sent.add(mid)
+                self._of[mid] = name
+                here.due, here.wait = now + here.wait, 2 * here.wait
+            else:
+                self._fail(here, self.timing.retry)
+
+    def _heard(self, message: Message) -> bool:
+        """Whether the message settled a site; late and foreign ones are dropped."""
+        name = self._of.pop(message.metadata.reply_to_message_id, None)
+        if name is None or self._sites[name].final:
+            return False
+        here = self._sites[name]
+        here.sent.discard(message.metadata.reply_to_message_id)
+        if message.has_error():
+            lost = message.error.code in _LOST
+            self._fail(here, self.timing.retry if lost else self.timing.again)
+        else:
+            self._understand(name, here, _understood(self.stage.step, name, message))
+        if here.final:  # one machine may compute the sites' steps one after another
+            self._deadline = time.monotonic() + self.timing.patience
+        return here.final
+
+    def _understand(self, name: str, here: _Site, reply: Reply) -> None:
+        if not isinstance(reply, Refusal):
+            self._spool.put(name, reply)
+        elif reply.code == Code.LOWER_EPOCH:
+            raise Superseded
+        else:
+            here.code = reply.code
+            if reply.code in _TURNING | {Code.FAILED}:
+                self._fail(here, self.timing.again)
+                return
+        here.final = True
+        counts = not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
+        self._answered += counts
+
+    def _fail(self, here: _Site, pause: float) -> None:
+        """Ask again after that pause, with the patience of a first question."""
+        here.final = math.isinf(pause) and not here.sent
+        here.due, here.wait = time.monotonic() + pause, self.timing.resend
+        self._due = min(self._due, here.due)
+
+
+def _understood(step: str, site: str, message: Message) -> Reply:
+    """What a site's message says; nonsense, and words in another's name, are bad requests."""
+    try:
+        reply = from_wire(message.content, REPLIES[step], Refusal)
+    except CodecError:
+        return Refusal(Code.BAD_REQUEST)
+    speaks_for = getattr(reply, "site", site)
+    return reply if step == "hello" or speaks_for == site else Refusal(Code.BAD_REQUEST)

@@ -1,0 +1,76 @@
+"""The sites of one submitted study, as the registry knows them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from server.federation import Federation
+from server.registry.presence_shelf import PresenceShelf
+from server.registry.registry import Registry
+from server.registry.study_shelf import OPEN, StudyShelf
+
+_DECIDED = frozenset({"approved", "refused", "withdrawn"})
+_LOG = logging.getLogger("wardround.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Participants:
+    """Who takes part, where they are, and whether they may.
+
+    Attributes:
+        registry: of the server.
+        study: identity.
+        names: of the sites that were asked.
+        patience: seconds after which the study begins without sites that have not decided.
+    """
+
+    registry: Registry
+    study: str
+    names: Sequence[str]
+    patience: float
+
+    def roster(self) -> Mapping[str, int]:
+        """Flower's node id of each site in site order; -1 where none is registered."""
+        rows = self.registry.connection.execute(
+            "SELECT name, iif(state = 'active', node, NULL) FROM sites ORDER BY number"
+        )
+        return {name: -1 if node is None else node for name, node in rows if name in self.names}
+
+    def halted(self) -> bool:
+        """Whether the study is not to run: it was paused or stopped."""
+        row = StudyShelf(self.registry.connection).get(self.study)
+        return row is None or row.state != "running"
+
+    def muster(self, federation: Federation) -> Sequence[str]:
+        """The names in site order, once a quorum has approved and all have decided.
+
+        Those that have not decided within the patience, counted from the submission, take part
+        from when they approve.
+
+        Raises:
+            Halted: while waiting.
+        """
+        submitted = StudyShelf(self.registry.connection).get(self.study)
+        begun = datetime.fromisoformat(submitted.submitted) if submitted else datetime.now(UTC)
+        told = -1e9
+        while True:
+            standings = PresenceShelf(self.registry.connection).standings(self.study)
+            stand = {name: standings.get(name, "waiting") for name in self.names}
+            approved = sum(state == "approved" for state in stand.values())
+            decided = all(state in _DECIDED for state in stand.values())
+            late = (datetime.now(UTC) - begun).total_seconds() > self.patience
+            if approved >= federation.needed and (decided or late):
+                return list(self.roster())
+            if time.monotonic() > told + 600:
+                told = time.monotonic()
+                _LOG.info("%d sites approved, a quorum is %d", approved, federation.needed)
+            federation.pause(federation.timing.retry)
+
+    def end(self) -> None:
+        """The study is over."""
+        with self.registry.transaction():
+            StudyShelf(self.registry.connection).move(self.study, "ended", OPEN)

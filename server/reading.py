@@ -1,0 +1,186 @@
+"""The reading of a cycle: wait for people, close, and give what slow sites leave to free readers.
+
+Killed anywhere and started again it goes on: a site's closing is final, a top-up is shared by what
+is in the ledger, and the deadline counts from when the ledger says that the cases were opened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from protocol.records import CycleRecord, Grant, SiteProgress, SiteReport
+from protocol.seeds import Purpose, generator
+from protocol.steps import Reply, Selected
+from server.account import TOP_UP, accounted, grants, held, together
+from server.cycle import Coordination
+from server.federation import QuorumLost
+from server.ledger import Stage
+
+_TOP_UP_SHARE = 0.25
+"""Of the deadline: how long a top-up may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One cycle's reading.
+
+    Attributes:
+        c: the study's coordination.
+        cycle: from 0.
+        told: the sites' reports.
+        shared: the cycle's first grants.
+        past: the cycles before.
+    """
+
+    c: Coordination
+    cycle: int
+    told: Mapping[str, SiteReport]
+    shared: Mapping[str, Grant]
+    past: Sequence[CycleRecord]
+
+    def done(self) -> Mapping[str, SiteProgress]:
+        """What became of all grants once people were done, or the deadline had passed.
+
+        Raises:
+            QuorumLost: too few sites closed the cycle.
+            Halted, Superseded: while waiting.
+        """
+        stage, ledger = Stage(self.cycle, "read"), self.c.ledger
+        committed = ledger.records(stage, SiteProgress)
+        if committed is None:
+            committed = self._read()
+            ledger.commit(stage, committed)
+        return committed
+
+    def _read(self) -> dict[str, SiteProgress]:
+        hours = self.c.study.reading.deadline_hours
+        slow = self.c.ledger.records(Stage(self.cycle, "close"), SiteProgress)
+        if slow is None:
+            seen, late = self._wait(Stage(self.cycle, "select"), self.shared, hours)
+            slow = self._close_first(late, seen) if late else None
+        else:
+            seen = self.c.rooms.look(self.cycle, self.shared)
+        granted = dict(self.shared)
+        if slow is not None:
+            extra = self._top_up(slow, seen)
+            granted = together(grants(self.c.ledger, self.cycle))
+            if extra:
+                stage = Stage(self.cycle, "select", 0, TOP_UP)
+                self._wait(stage, extra, hours * _TOP_UP_SHARE)
+            seen = self.c.rooms.look(self.cycle, granted)
+        replies = self.c.federation.ask_all(Stage(self.cycle, "close"), {}, list(granted))
+        closed = _by_site(replies)
+        return {s: accounted(g, closed.get(s), seen.get(s), s) for s, g in granted.items()}
+
+    def _wait(
+        self, stage: Stage, given: Mapping[str, Grant], hours: float
+    ) -> tuple[Mapping[str, SiteProgress], list[str]]:
+        """What was seen of the sites last, and which of those with this grant are not done.
+
+        Sites that were away when their cases were to be opened are told of their grant as soon as
+        they are back.
+        """
+        ledger, federation, rooms = self.c.ledger, self.c.federation, self.c.rooms
+        end = (ledger.time(stage) or datetime.now(UTC)) + timedelta(hours=hours)
+        opened = set(ledger.records(stage, Selected) or ())
+        total = together(grants(ledger, self.cycle))
+        again = 0.0
+        while True:
+            seen = rooms.look(self.cycle, total)
+            late = [s for s in given if s not in seen or seen[s].waiting]
+            if not late or datetime.now(UTC) >= end:
+                return seen, late
+            unheard = {s: given[s] for s in late if s not in opened}
+            if unheard and time.monotonic() >= again:
+                opened.update(_by_name(federation.grant(stage, unheard)))
+                again = time.monotonic() + federation.timing.retry
+            federation.pause(rooms.interval)
+
+    def _close_first(
+        self, late: Sequence[str], seen: Mapping[str, SiteProgress]
+    ) -> dict[str, SiteProgress]:
+        """Close the slow sites that are there; the others may still be given what these leave.
+
+        Raises:
+            QuorumLost: with those that are done they are too few.
+        """
+        told = _by_site(self.c.federation.close(self.cycle, late))
+        answered, needed = len(self.shared) - len(late) + len(told), self.c.federation.needed
+        if answered < needed:
+            raise QuorumLost(
+                f"cycle {self.cycle}: at the deadline of its reading {answered} sites were done or "
+                f"answered, a quorum is {needed}"
+            )
+        closed = {s: accounted(self.shared[s], p, seen.get(s), s) for s, p in told.items()}
+        self.c.ledger.commit(Stage(self.cycle, "close"), closed)
+        return closed
+
+    def _top_up(
+        self, slow: Mapping[str, SiteProgress], seen: Mapping[str, SiteProgress]
+    ) -> Mapping[str, Grant]:
+        """Further grants to sites that are done, of what the slow ones returned."""
+        ledger, stage = self.c.ledger, Stage(self.cycle, "allocate", 0, TOP_UP)
+        extra = ledger.records(stage, Grant)
+        if extra is None:
+            extra = self._extra(slow, seen)
+            ledger.commit(stage, extra)
+        opening = Stage(self.cycle, "select", 0, TOP_UP)
+        if extra and ledger.records(opening, Selected) is None:
+            ledger.commit(opening, _by_name(self.c.federation.grant(opening, extra)))
+        return extra
+
+    def _extra(
+        self, slow: Mapping[str, SiteProgress], seen: Mapping[str, SiteProgress]
+    ) -> dict[str, Grant]:
+        returned = sum(p.returned for p in slow.values())
+        free = [
+            replace(report, capacity=report.capacity - self.shared[site].count)
+            for site, report in self.told.items()
+            if site in self.shared and site not in slow and self._used_up(site, seen)
+        ]
+        free = [report for report in free if report.capacity > 0]
+        if returned <= 0 or not free:
+            return {}
+        rng = generator(self.c.study.seed, -1, self.cycle, TOP_UP, Purpose.ALLOCATE)
+        shared = self.c.decisions.policy.allocate(free, self.past, returned, rng)
+        return {
+            site: replace(grant, reason=f"top-up of what slow sites returned: {grant.reason}")
+            for site, grant in shared.items()
+            if grant.count
+        }
+
+    def _used_up(self, site: str, seen: Mapping[str, SiteProgress]) -> bool:
+        """Whether the site's readers are done, and not for want of cases."""
+        there = seen.get(site)
+        return there is not None and not there.waiting and there.returned <= 0
+
+
+def settled(c: Coordination, cycle: int, record: CycleRecord) -> CycleRecord:
+    """An earlier cycle's record, corrected by sites that were away when it closed.
+
+    They are asked at the beginning of every later cycle; what they did not spend is given back.
+    """
+    away = held(record.progress)
+    if not away:
+        return record
+    stage = Stage(record.cycle, "settle", 0, cycle)
+    heard = c.ledger.records(stage, SiteProgress)
+    if heard is None:
+        heard = {}
+        for site, told in _by_site(c.federation.close(record.cycle, away)).items():
+            grant, before = record.grants[site], record.progress[site]
+            seen = replace(before, spent=grant.count - before.waiting)
+            heard[site] = accounted(grant, told, seen, site)
+        c.ledger.commit(stage, heard)
+    return replace(record, progress={**record.progress, **heard})
+
+
+def _by_site(replies: Iterable[Reply]) -> dict[str, SiteProgress]:
+    return {r.site: r for r in replies if isinstance(r, SiteProgress)}
+
+
+def _by_name(replies: Iterable[Reply]) -> dict[str, Selected]:
+    return {r.site: r for r in replies if isinstance(r, Selected)}
