@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemons.status import DaemonStatus, read_status
 from server.home import ServerPaths, read_config
@@ -17,32 +17,20 @@ from server.registry.registry import Registry
 from server.registry.site_shelf import JoinedSite, SiteShelf
 from server.registry.study_shelf import StudyRow, StudyShelf
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The newest committed step of a study.
-
-    Attributes:
-        cycle: from 0; -1 before the first.
-        step: such as "report" or "train"; "" before the first.
-        round: of the cycle, from 0.
-        at: UTC, ISO 8601.
-    """
-
-    cycle: int = -1
-    step: str = ""
-    round: int = 0
-    at: str = ""
+if TYPE_CHECKING:
+    from server.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """One study: its row, its newest step, readings told by site, standings by site."""
+    """One study: where it stands, and at each site in site order; `summary` is None if the
+    study's folder cannot be read.
+    """
 
     row: StudyRow
-    place: Place
-    spent: Mapping[str, int]
+    summary: Summary | None
     standings: Mapping[str, str]
+    told: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,33 +67,24 @@ def overview(home: Path) -> Overview:
 
 
 def _view(paths: ServerPaths, shelf: PresenceShelf, row: StudyRow) -> StudyView:
-    told = shelf.connection.execute(
+    from server.study_folder import StudyFolder
+    from server.summary import summary  # a quarter of a second, not needed without studies
+
+    standings = shelf.standings(row.identity)
+    spent = shelf.connection.execute(
         "SELECT site, sum(spent) FROM progress WHERE study = ? GROUP BY site", (row.identity,)
     )
-    spent = {str(site): int(count) for site, count in told}
-    place = newest_step(paths.studies / row.folder / "ledger.db")
+    told = {str(site): int(count) for site, count in spent}
+    try:
+        known = summary(StudyFolder(paths.studies / row.folder), row)
+    except (ValueError, OSError, sqlite3.Error):  # one broken folder hides no other study
+        known = None
     return StudyView(
         row,
-        place,
-        {site: spent.get(site, 0) for site in row.sites},
-        {site: shelf.standings(row.identity).get(site, "not told yet") for site in row.sites},
+        known,
+        {site: standings.get(site, "not told yet") for site in row.sites},
+        {site: told.get(site, 0) for site in row.sites},
     )
-
-
-def newest_step(ledger: Path) -> Place:
-    """The newest committed step in a ledger, read without changing anything."""
-    if not ledger.exists():
-        return Place()
-    link = sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
-    try:
-        row = link.execute(
-            "SELECT cycle, step, round, at FROM steps ORDER BY rowid DESC LIMIT 1"
-        ).fetchone()
-    except sqlite3.OperationalError:  # a ledger that is just being made
-        return Place()
-    finally:
-        link.close()
-    return Place(*row) if row else Place()
 
 
 def as_dict(seen: Overview) -> dict[str, Any]:
@@ -114,13 +93,19 @@ def as_dict(seen: Overview) -> dict[str, Any]:
         "format": 1,
         "daemon": seen.daemon.as_dict(),
         "sites": [_site(site, presence) for site, presence in seen.sites],
-        "studies": [
-            asdict(v.row)
-            | {"place": asdict(v.place), "spent": dict(v.spent), "standings": dict(v.standings)}
-            for v in seen.studies
-        ],
+        "studies": [_study(view) for view in seen.studies],
         "alarms": [asdict(alarm) for alarm in seen.alarms],
     }
+
+
+def _study(view: StudyView) -> dict[str, Any]:
+    known = view.summary.document() if view.summary else {}
+    row = {k: v for k, v in asdict(view.row).items() if k != "sites"}
+    sites = [
+        {"name": site, "standing": view.standings[site], "spent": view.told[site]}
+        for site in view.row.sites
+    ]
+    return row | known | {"sites": sites, "readable": view.summary is not None}
 
 
 def _site(site: JoinedSite, presence: Presence | None) -> dict[str, Any]:
@@ -164,13 +149,9 @@ def _site_line(site: JoinedSite, presence: Presence | None) -> str:
 
 
 def _study_lines(view: StudyView) -> list[str]:
-    row, place = view.row, view.place
-    where = "nothing committed yet"
-    if place.step:
-        where = f"cycle {place.cycle + 1}, {place.step}"
-        where += f" of round {place.round + 1}" if place.step == "train" else ""
-    said = f"study {row.name} ({row.identity[:12]})  {row.state}, {where}"
-    each = [
-        f"  {site}  {view.standings[site]}, {view.spent[site]} readings spent" for site in row.sites
-    ]
-    return [said, *each]
+    row, known = view.row, view.summary
+    where = "its folder cannot be read"
+    if known is not None:
+        where = f"{known.words}, {known.spent} of {known.budget} {known.unit} spent"
+    each = [f"  {site}  {view.standings[site]}, {view.told[site]} spent" for site in row.sites]
+    return [f"study {row.name} ({row.identity[:12]})  {row.state}, {where}", *each]
