@@ -8,11 +8,7 @@ from collections.abc import Callable, Mapping
 from client.audit.gate import let_out
 from client.site import Site
 from client.steps.close import close
-from client.steps.evaluate import evaluate
 from client.steps.outcome import Outcome
-from client.steps.report import report
-from client.steps.select import select
-from client.steps.train import train
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore, now
 from client.versions import versions
@@ -22,11 +18,36 @@ from protocol.records import StepKey
 from protocol.steps import REPLIES, VERSION, Code, Hello, Reply, StepRequest
 from protocol.study import Study
 
+
+def _report(site: Site, study: Study, request: StepRequest) -> Outcome:
+    from client.steps.report import report  # brings torch, as train and evaluate do
+
+    return report(site, study, request)
+
+
+def _select(site: Site, study: Study, request: StepRequest) -> Outcome:
+    from client.steps.select import select
+
+    return select(site, study, request)
+
+
+def _train(site: Site, study: Study, request: StepRequest) -> Outcome:
+    from client.steps.train import train
+
+    return train(site, study, request)
+
+
+def _evaluate(site: Site, study: Study, request: StepRequest) -> Outcome:
+    from client.steps.evaluate import evaluate
+
+    return evaluate(site, study, request)
+
+
 STEPS: Mapping[str, Callable[[Site, Study, StepRequest], Outcome]] = {
-    "report": report,
-    "select": select,
-    "train": train,
-    "evaluate": evaluate,
+    "report": _report,
+    "select": _select,
+    "train": _train,
+    "evaluate": _evaluate,
 }
 
 

@@ -16,11 +16,13 @@ from typing import Any
 
 import httpx
 from flwr.app import Error, Message
+from flwr.common.constant import SubStatus
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.constant import TaskType
 from flwr.supercore.fab import Fab
 from flwr.supercore.heartbeat import HeartbeatSender
-from flwr.supercore.inflatable.inflatable_object import get_object_tree
+from flwr.supercore.inflatable.inflatable_object import get_object_tree, iterate_object_tree
+from flwr.supercore.object_store import NoObjectInStoreError, ObjectStore
 from flwr.supercore.run import Run
 
 from client.flower.fleet import Fleet
@@ -58,6 +60,7 @@ def install(fleet: Fleet, refused: Callable[[], None]) -> None:
     connection.FleetHttpClient = fleet
     connection.HeartbeatSender = _heartbeat
     supernode.http_request_response = guarded
+    answer_failures(import_module("flwr.supernode.nodestate.in_memory_nodestate"))
     supernode._verify_fab = verify
 
 
@@ -113,6 +116,52 @@ def without_words(message: Message) -> Message:
     bare = anew(metadata=copy(message.metadata), error=Error(message.error.code, ""))
     bare.metadata.__dict__["_message_id"] = bare.object_id
     return bare
+
+
+def answer_failures(states: Any) -> None:
+    """Let a ClientApp that died be an error reply at once, wherever in its work it died.
+
+    Flwr replies for it only if it had taken its message, and not if it could say that it ended;
+    otherwise the SuperNode waits for the reply for ever, and takes no other message.
+
+    Args:
+        states: the module of flwr's state in memory.
+    """
+    state = states.InMemoryNodeState
+    plain_replies, plain_finish = state._store_error_replies, state.finish_task
+
+    def store_error_replies(self: Any, run_ids: set[int], error: Error) -> None:
+        with self.lock_msg_store:
+            for entry in self.msg_store.values():
+                if entry.message.metadata.run_id in run_ids:
+                    entry.is_retrieved = entry.is_retrieved or not is_reply(entry.message)
+            plain_replies(self, run_ids, error)
+            replies = [e.message for e in self.msg_store.values() if is_reply(e.message)]
+        if any(is_torn(self.object_store, m) for m in replies if m.metadata.run_id in run_ids):
+            os.kill(os.getpid(), signal.SIGTERM)  # flwr would wait for the rest for ever
+
+    def finish_task(self: Any, task_id: int, sub_status: str, details: str) -> bool:
+        finished = bool(plain_finish(self, task_id, sub_status, ""))
+        if finished and sub_status == SubStatus.FAILED:
+            runs = {task.run_id for task in self.get_tasks(task_ids=[task_id])}
+            self._store_error_replies(runs, states.CLIENT_APP_CRASHED_ERROR)
+        return finished
+
+    state._store_error_replies, state.finish_task = store_error_replies, finish_task
+
+
+def is_reply(message: Message) -> bool:
+    """Whether it answers another."""
+    return bool(message.metadata.reply_to_message_id)
+
+
+def is_torn(objects: ObjectStore, reply: Message) -> bool:
+    """Whether parts of a reply are missing, as when its ClientApp died while it handed it over."""
+    try:
+        tree = objects.get_object_tree(reply.metadata.message_id)
+    except NoObjectInStoreError:  # sent, and let go
+        return False
+    return any(objects.get(part.object_id) == b"" for part in iterate_object_tree(tree))
 
 
 def _heartbeat(beat: Callable[[], bool]) -> HeartbeatSender:

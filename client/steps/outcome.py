@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from client.learning.resident import Resident
 from client.site import Site
 from protocol.records import Arrays
 from protocol.steps import Reply
 from protocol.study import Study
 from strategies.chosen import Decisions, decisions
+
+if TYPE_CHECKING:
+    from client.learning.resident import Resident
 
 
 def _nothing() -> None:
@@ -64,5 +66,7 @@ def _decisions(identity: str, box: _Box, allow_import: bool | tuple[str, ...]) -
 
 @lru_cache(maxsize=1)
 def _resident(identity: str, box: _Box) -> Resident:
+    from client.learning.resident import Resident  # brings torch
+
     task = box.study.task
     return Resident(box.study.network, task.image, len(task.classes))
