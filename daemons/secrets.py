@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
@@ -96,8 +97,6 @@ def signed(public: bytes, message: bytes, signature: bytes) -> bool:
     Raises:
         ValueError: the PEM holds no Ed25519 key.
     """
-    from cryptography.exceptions import InvalidSignature
-
     key = serialization.load_pem_public_key(public)
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise ValueError("the public key is not an Ed25519 key")

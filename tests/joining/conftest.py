@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 from client.cli import main as site_main
+from client.joining import make_site
 from client.paths import HomePaths
+from daemons.joining import as_file, read_request
 from server.cli import main as server_main
 from server.home import HomeConfig, ServerPaths
+from server.joining import admit
 from server.keys import make_server
+from server.registry.registry import Registry
 
 MAINS = {"wardround-site": site_main, "wardround-server": server_main}
 
@@ -59,29 +63,28 @@ def server(tmp_path: Path) -> ServerPaths:
 
 
 @pytest.fixture
-def site(tmp_path: Path, say: Callable[..., Said]) -> Callable[[str], HomePaths]:
+def site(tmp_path: Path) -> Callable[..., HomePaths]:
     """Makes a site's home with its request."""
 
     def make(name: str = "north", folder: str = "") -> HomePaths:
-        home = tmp_path / (folder or name)
-        assert say("wardround-site", "init", name, home=home).code == 0
-        return HomePaths(home)
+        make_site(tmp_path / (folder or name), name)
+        return HomePaths(tmp_path / (folder or name))
 
     return make
 
 
 @pytest.fixture
-def add(server: ServerPaths, say: Callable[..., Said], tmp_path: Path) -> Callable[..., Path]:
-    """Lets a site in (or renews it), the request's fingerprint read out; where its kit lies."""
+def add(server: ServerPaths, tmp_path: Path) -> Callable[..., Path]:
+    """Lets a site in, or renews it; where its kit lies."""
     count = iter(range(100))
 
-    def one(site: HomePaths, how: str = "add") -> Path:
-        asked = say("wardround-site", "request", "--format", "json", home=site.home).json
-        kit = tmp_path / f"kit-{next(count)}.json"
-        words = ("sites", how, asked["name"], site.request, "--out", kit)
-        heard = ("--fingerprint", asked["fingerprint"])
-        said = say("wardround-server", *words, *heard, home=server.home)
-        assert said.code == 0, said.err
-        return kit
+    def one(site: HomePaths, *, renewal: bool = False) -> Path:
+        registry = Registry.open(server.registry)
+        at = datetime.now(UTC)
+        kit = admit(server, registry, read_request(site.request), at, renewal=renewal)
+        registry.close()
+        file = tmp_path / f"kit-{next(count)}.json"
+        file.write_bytes(as_file(kit))
+        return file
 
     return one

@@ -35,14 +35,22 @@ def modes(folder: Path) -> set[int]:
     return {path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
-def test_a_site_joins(server: ServerPaths, site: Make, add: Add, say: Say, tmp_path: Path) -> None:
-    north = site("north")
-    kit = add(north)
-    told = read_kit(kit)
-    words = ("join", kit, "--fingerprint", told.fingerprint.lower(), "--format", "json")
-    said = say("wardround-site", *words, home=north.home)
-    assert said.code == 0
-    assert said.json["fingerprint"] == told.fingerprint
+def test_a_site_joins(say: Say, tmp_path: Path) -> None:
+    """Every step as the two admins type it, with what each reads to the other."""
+    server, north = ServerPaths(tmp_path / "server"), HomePaths(tmp_path / "north")
+    kit = tmp_path / "north.kit.json"
+    words = ("init", "--address", "localhost:8443", "--asked-by", "Ann")
+    assert say("wardround-server", *words, home=server.home).code == 0
+    assert "north" not in say("wardround-server", "sites", "list", home=server.home).out
+    asked = say("wardround-site", "init", "north", "--format", "json", home=north.home).json
+    assert asked == say("wardround-site", "request", "--format", "json", home=north.home).json
+    words = ("sites", "add", "north", asked["request"], "--out", str(kit))
+    heard = ("--fingerprint", asked["fingerprint"], "--format", "json")
+    told = say("wardround-server", *words, *heard, home=server.home).json
+    heard = ("--fingerprint", told["fingerprint"].lower().replace("-", " "), "--format", "json")
+    said = say("wardround-site", "join", kit, *heard, home=north.home)
+    assert said.code == 0, said.err
+    assert said.json["fingerprint"] == told["fingerprint"] == read_kit(kit).fingerprint
     assert said.json["days_left"] in (394, 395)
     config = read_config(north.home)
     assert config.number == 0

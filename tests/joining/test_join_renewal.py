@@ -49,7 +49,7 @@ def test_a_renewal_takes_the_place_at_once(
     renew(north.home)
     assert (north.keys / "coordination.key").read_bytes() == old
     assert matches(north)
-    kit = add(north, "renew")
+    kit = add(north, renewal=True)
     north.run.mkdir()
     said = say("wardround-site", "join", kit, "--yes", home=north.home)
     assert said.code == 0, said.err
@@ -67,7 +67,7 @@ def test_asked_twice_it_is_the_same_fresh_key(site: Make, add: Add) -> None:
     north = site("north")
     join(north.home, read_kit(add(north)), NOW)
     early = renew(north.home)
-    kit = add(north, "renew")
+    kit = add(north, renewal=True)
     assert renew(north.home).fingerprint != early.fingerprint  # signed anew
     join(north.home, read_kit(kit), NOW)
     assert matches(north)
@@ -94,7 +94,7 @@ def test_wherever_it_was_cut_short_it_is_brought_to_its_end(site: Make, add: Add
     join(north.home, read_kit(add(north)), NOW)
     first = (north.kit / "site.crt").read_bytes()
     renew(north.home)
-    second: Kit = read_kit(add(north, "renew")).model_copy(update={"server": "other:1"})
+    second: Kit = read_kit(add(north, renewal=True)).model_copy(update={"server": "other:1"})
     replace_file(north.kit / "kit.json", as_file(second), sync=False)
     assert (north.kit / "site.crt").read_bytes() == first
     assert joined(north.home) == second

@@ -113,7 +113,7 @@ def test_revoking_takes_back_the_certificates_before_a_renewal(
     north = joined("north", site, add)
     before = towards_server(north)
     assert say("wardround-site", "renew", home=north.home).code == 0
-    join(north.home, read_kit(add(north, "renew")), NOW)
+    join(north.home, read_kit(add(north, renewal=True)), NOW)
     after = towards_server(north)
     for context in (before, after):
         handshake(towards_sites(server), context)
