@@ -132,6 +132,7 @@ class Exchange:
         self._sites = {s: _Site(c, self.timing.resend) for s, c in self.contents.items()}
         self._deadline = time.monotonic() + self.timing.patience
         try:
+            self._ask()
             for site in self._sites:
                 while not self._settled(site) and not self._over():
                     self._look(site)

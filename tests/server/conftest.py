@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
-from flwr.app import Message
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
@@ -29,6 +30,7 @@ class FunctionGrid(Grid):
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
         self._run = Run.create_empty(run_id=1)
         self.nodes, self.order = dict(nodes), order
+        self.offline: set[int] = set()
         self.sent: list[Message] = []
         self._open: list[Message] = []
 
@@ -43,7 +45,7 @@ class FunctionGrid(Grid):
         raise NotImplementedError("Flower's older interface")
 
     def get_node_ids(self) -> Iterable[int]:
-        return list(self.nodes)
+        return [node for node in self.nodes if node not in self.offline]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         ids = []
@@ -59,8 +61,15 @@ class FunctionGrid(Grid):
         there = [m for m in self._open if m.metadata.message_id in wanted]
         chosen = self.order(there)
         self._open = [m for m in self._open if m not in chosen]
-        replies = [self.nodes[m.metadata.dst_node_id](m) for m in chosen]
+        replies = [self._answer(m) for m in chosen]
         return [reply for reply in replies if reply is not None]
+
+    def _answer(self, message: Message) -> Message | None:
+        """Flower answers for who is offline, as seen on a real SuperLink."""
+        node = message.metadata.dst_node_id
+        if node in self.offline or node not in self.nodes:
+            return Message(Error(ErrorCode.NODE_UNAVAILABLE, "gone"), reply_to=message)
+        return self.nodes[node](message)
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

@@ -6,7 +6,7 @@ import gc
 import time
 import weakref
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,17 @@ from flwr.app import ConfigRecord, Error, Message, RecordDict
 
 from protocol.records import Grant, SiteProgress, SiteUpdate
 from protocol.steps import Code, Refusal, Selected, StepRequest
-from server import federation as federation_file
+from server.exchange import REHEARSAL, Timing
 from server.federation import Federation, QuorumLost, SitesMissing
 from server.ledger import Stage
-from server.rooms import PolledRooms
 
 NAMES = ["west", "east", "mid", "north"]
 Nodes = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(federation_file, "_POLL", 0.005)
+def within(patience: float) -> Timing:
+    """A rehearsal's waiting, in little time: what failed is not asked again."""
+    return replace(REHEARSAL, patience=patience, poll=0.005)
 
 
 def selected(name: str, opened: int) -> Callable[[StepRequest], Selected]:
@@ -43,7 +42,7 @@ def sites_of(node: Nodes, answers: dict[str, Any] | None = None) -> dict[int, An
 
 
 def gathered(grid: Any, quorum: float = 1.0, patience: float = 0.3, count: int = 4) -> Federation:
-    made = Federation(grid, "s" * 64, 5, quorum, patience)
+    made = Federation(grid, "s" * 64, 5, quorum, within(patience))
     assert made.gather(count) == NAMES[:count]
     return made
 
@@ -68,7 +67,7 @@ def test_replies_come_in_site_order_whatever_the_order_of_arrival(
 ) -> None:
     grid = function_grid(sites_of(node), order)
     federation = gathered(grid)
-    assert federation.nodes == {"west": 900, "east": 899, "mid": 898, "north": 897}
+    assert federation.roster() == {"west": 900, "east": 899, "mid": 898, "north": 897}
     assert names(federation) == NAMES
     federation.quorum = 0.5
     some = federation.ask_all(Stage(2, "select"), {}, ["north", "east"])  # asked in another order
@@ -185,7 +184,7 @@ def test_a_message_that_could_not_be_sent_is_a_failure(function_grid: Any, node:
 
 def test_too_few_sites_are_missing(function_grid: Any, node: Nodes) -> None:
     with pytest.raises(SitesMissing, match="4 sites came, 5 are expected"):
-        Federation(function_grid(sites_of(node)), "s", 1, 1.0, 0.1).gather(5)
+        Federation(function_grid(sites_of(node)), "s", 1, 1.0, within(0.1)).gather(5)
 
 
 def test_a_site_that_did_not_approve_is_named_by_its_code(function_grid: Any, node: Nodes) -> None:
@@ -194,19 +193,19 @@ def test_a_site_that_did_not_approve_is_named_by_its_code(function_grid: Any, no
     nodes = sites_of(node)
     nodes[898] = lambda m: Message(to_wire(Refusal(Code.NOT_APPROVED)), reply_to=m)
     with pytest.raises(SitesMissing, match=r"3 sites take part, 4 .* said: not-approved"):
-        Federation(function_grid(nodes), "s", 1, 1.0, 0.2).gather(4)
+        Federation(function_grid(nodes), "s", 1, 1.0, within(0.2)).gather(4)
 
 
 def test_two_sites_of_one_name_are_refused(function_grid: Any, node: Nodes) -> None:
     nodes = {1: node("west", 0), 2: node("west", 1)}
     with pytest.raises(SitesMissing, match="same name"):
-        Federation(function_grid(nodes), "s", 1, 1.0, 0.2).gather(2)
+        Federation(function_grid(nodes), "s", 1, 1.0, within(0.2)).gather(2)
 
 
 def test_another_version_of_the_messages_is_refused(function_grid: Any, node: Nodes) -> None:
     nodes = {1: node("west", 0), 2: node("east", 1, version=7)}
     with pytest.raises(SitesMissing, match="east speaks version 7, not 1"):
-        Federation(function_grid(nodes), "s", 1, 1.0, 0.2).gather(2)
+        Federation(function_grid(nodes), "s", 1, 1.0, within(0.2)).gather(2)
 
 
 def test_sites_of_one_number_are_put_in_order_by_name(function_grid: Any, node: Nodes) -> None:
@@ -241,7 +240,9 @@ def test_averaging_two_hundred_sites_holds_a_few_updates_at_a_time(
         return reply
 
     nodes = {i: seen(node(name, i, update(name, i))) for i, name in enumerate(all_names)}
-    federation = Federation(function_grid(nodes, lambda open_: open_[:1]), "s", 1, 1.0, 30.0)
+    federation = Federation(
+        function_grid(nodes, lambda open_: open_[:1]), "s", 1, 1.0, within(30.0)
+    )
     federation.gather(count)
 
     def watched() -> Any:
@@ -277,68 +278,3 @@ class _Watched:
         cls.kept[id(made)] = made
         weakref.finalize(array, cls.kept.pop, id(made))
         return made
-
-
-# ---- rooms that ask
-
-
-def reading_room(node: Nodes, left: dict[str, int], grant: int = 4) -> dict[int, Any]:
-    """Sites whose readers give one answer between two questions."""
-
-    def tell(name: str) -> Any:
-        def progress(request: StepRequest) -> SiteProgress:
-            left[name] = max(0, left[name] - 1)
-            done = grant - left[name]
-            return SiteProgress(name, done, grant - done, done, 1.0, waiting=left[name])
-
-        return progress
-
-    return {i: node(name, i, tell(name)) for i, name in enumerate(NAMES)}
-
-
-def test_a_cycle_waits_until_nobody_has_cases_left(function_grid: Any, node: Nodes) -> None:
-    left = dict(zip(NAMES, (1, 4, 2, 3), strict=True))
-    grid = function_grid(reading_room(node, left))
-    grants = {name: Grant(4, "") for name in NAMES}
-    told = PolledRooms(interval=0.001).read(gathered(grid), 3, grants)
-    assert list(told) == NAMES
-    assert {p.spent for p in told.values()} == {4}
-    assert len([m for m in grid.sent if m.metadata.message_type == "query.progress"]) == 4 * 4
-
-
-def test_a_cycle_closes_at_its_deadline_with_what_was_read(function_grid: Any, node: Nodes) -> None:
-    left = dict.fromkeys(NAMES, 10**6)
-    federation = gathered(function_grid(reading_room(node, left, grant=10**6)))
-    began = time.monotonic()
-    told = PolledRooms(interval=0.01, deadline=0.1).read(
-        federation, 0, {name: Grant(10**6, "") for name in NAMES}
-    )
-    assert 0.1 <= time.monotonic() - began < 2.0
-    assert all(p.waiting and p.spent + p.returned == 10**6 for p in told.values())
-    assert all(p.spent > 1 for p in told.values())
-
-
-def test_a_study_folder_says_what_to_do(
-    tmp_path: Path, tiny_study: Any, first_weights: Any
-) -> None:
-    import tomli_w
-
-    from protocol.codec import digest, pack
-    from protocol.records import GlobalState
-    from protocol.study import document
-    from server.assignment import assignment_in
-    from server.study_folder import FolderError, StudyFolder, Submission
-
-    study = tiny_study()
-    folder = StudyFolder(tmp_path / "study")
-    with pytest.raises(FolderError, match=r"submission\.json cannot be read"):
-        assignment_in(folder)
-    text = tomli_w.dumps(document(study)).encode()
-    weights = pack(GlobalState(first_weights(study)))
-    folder.write(text, weights, Submission(sites=("a", "b", "c"), server="x", interval=5.0))
-    found = assignment_in(folder)
-    assert (found.study.identity, found.sites, found.rehearsal) == (study.identity, 3, False)
-    assert digest(found.weights) == digest(first_weights(study))
-    folder.write(text, b"not a model", Submission(sites=("a", "b", "c"), server="x"))
-    with pytest.raises(FolderError, match="weights cannot be read"):
-        assignment_in(folder)
