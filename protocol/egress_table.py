@@ -28,6 +28,24 @@ MOST_PARAMETERS = 2**28
 MOST_STANDINGS = 256
 """Studies that one message may name."""
 
+TITLES: Mapping[str, str] = {
+    "Hello": "Who the site is",
+    "SiteReport": "Counts of the pool",
+    "Selected": "How many cases were opened",
+    "SiteProgress": "What became of a cycle's grant",
+    "SiteUpdate": "The trained model",
+    "SiteEvaluation": "Sums over the audit cases",
+    "Refusal": "That a step was not done",
+    "Arrival": "The greeting of a connection",
+    "Heartbeat": "That the site is there",
+    "Progress": "How far the readers are",
+    "Head": "The audit log's newest hash",
+    "Standing": "Where a study stands here",
+    "NewestHeadRequest": "The question for the countersigned head",
+    "Greeting": "The question for versions and time",
+}
+"""What each record is, for people."""
+
 _PACKAGES = ("wardround", "flwr", "torch", "monai", "numpy", "python", "grpcio")
 _VERSIONS = Table(
     {n: Text(r"[0-9][0-9A-Za-z.+-]*", 32, "a version number") for n in _PACKAGES}, some=True
@@ -82,20 +100,20 @@ class Line:
     times: int
 
 
-REFUSAL = Line("That a step was not done", Table({"code": OneOf(tuple(Code))}), "when refused", 200)
+REFUSAL = Line(TITLES["Refusal"], Table({"code": OneOf(tuple(Code))}), "when refused", 200)
 
 
 def model_plane(asking: Asking) -> Mapping[str, Line]:
     """What may answer the server's steps, by the record's kind."""
     rounds = asking.study.training.rounds_per_cycle
     return {
-        "Hello": Line("Who the site is", _hello(asking), "when the server starts", 20),
-        "SiteReport": Line("Counts of the pool", _report(asking), "once a cycle", 2),
-        "Selected": Line("How many cases were opened", _selected(asking), "once per grant", 20),
-        "SiteProgress": Line("How far the readers are", _progress(asking), "when asked", 2000),
-        "SiteUpdate": Line("The trained model", _update(asking), _rounds(rounds), rounds),
+        "Hello": Line(TITLES["Hello"], _hello(asking), "when the server starts", 20),
+        "SiteReport": Line(TITLES["SiteReport"], _report(asking), "once a cycle", 2),
+        "Selected": Line(TITLES["Selected"], _selected(asking), "once per grant", 20),
+        "SiteProgress": Line(TITLES["SiteProgress"], _progress(asking), "once a cycle", 20),
+        "SiteUpdate": Line(TITLES["SiteUpdate"], _update(asking), _rounds(rounds), rounds),
         "SiteEvaluation": Line(
-            "Sums over the audit cases", _evaluation(asking), _rounds(rounds), rounds + 1
+            TITLES["SiteEvaluation"], _evaluation(asking), _rounds(rounds), rounds + 1
         ),
         "Refusal": REFUSAL,
     }
@@ -114,7 +132,7 @@ _GREETING: Mapping[str, Rule] = {"protocol": _PROTOCOL, "versions": _VERSIONS}
 
 COORDINATION: Mapping[str, Line] = {
     "Arrival": Line(
-        "The greeting of a connection",
+        TITLES["Arrival"],
         Table(
             {
                 **_GREETING,
@@ -127,13 +145,13 @@ COORDINATION: Mapping[str, Line] = {
         0,
     ),
     "Heartbeat": Line(
-        "That the site is there",
+        TITLES["Heartbeat"],
         Table({"acknowledged": _BIG, "sent": _TIME}),
         "every 20 seconds",
         0,
     ),
     "Progress": Line(
-        "How far the readers are",
+        TITLES["Progress"],
         Table(
             {
                 "study": _HASH,
@@ -148,13 +166,11 @@ COORDINATION: Mapping[str, Line] = {
         "at most once a minute",
         0,
     ),
-    "Head": Line("The audit log's newest hash", _HEAD, "after every round", 0),
-    "Standing": Line("Where a study stands here", _STANDING, "when it changes", 0),
-    "NewestHeadRequest": Line(
-        "The question for the countersigned head", Table({}), "with audit verify", 0
-    ),
+    "Head": Line(TITLES["Head"], _HEAD, "after every round", 0),
+    "Standing": Line(TITLES["Standing"], _STANDING, "when it changes", 0),
+    "NewestHeadRequest": Line(TITLES["NewestHeadRequest"], Table({}), "with audit verify", 0),
     "Greeting": Line(
-        "The question for versions and time",
+        TITLES["Greeting"],
         Table({**_GREETING, "time": _TIME}),
         "with preflight",
         0,

@@ -19,7 +19,7 @@ class Verdict:
         verified: up to this line the server's countersignatures say the same as the chain.
         broken: the first bad line; 0 where the log is whole.
         words: what is wrong with it, or "".
-        restored: how often the server saw the log come back from an older copy.
+        restored: how often the log came back from an older copy, as it or the server noticed.
     """
 
     lines: int
@@ -56,7 +56,7 @@ def verify(
         store.connection.execute("ROLLBACK")
     if newest is not None and newest.lines:
         signed.append(newest)
-    restored = max((s.branch for s in signed), default=1) - 1
+    restored = max(walked.restored, *(s.branch - 1 for s in signed), 0)
     checks = [walked.broken, *(_against(s, walked, site, key) for s in signed)]
     found = [bad for bad in checks if bad is not None]
     agreed = max((s.lines for s in signed if _agrees(s, walked)), default=0)
@@ -74,18 +74,21 @@ class _Walked:
     count: int
     hashes: Mapping[int, str]
     broken: _Bad | None
+    restored: int
 
 
 def _walk(store: SiteStore) -> _Walked:
     """The hashes that follow from what the lines tell, up to the first that does not follow."""
     hashes, previous, count = {0: NOTHING}, NOTHING, 0
     broken: _Bad | None = None
+    restored = 0
     for line in lines(store):
         count += 1
+        restored += line.entry.event == "restored"
         broken = broken or _wrong(line, count, previous)
         if broken is None:
             hashes[count] = previous = line.hash
-    return _Walked(count, hashes, broken)
+    return _Walked(count, hashes, broken, restored)
 
 
 def _wrong(line: Line, number: int, previous: str) -> _Bad | None:
@@ -139,5 +142,5 @@ def sentence(verdict: Verdict, asked: bool, why: str = "") -> Sequence[str]:
         told.append(f"verified up to {verdict.verified} of {verdict.lines}; {why}")
     if verdict.restored:
         times = "once" if verdict.restored == 1 else f"{verdict.restored} times"
-        told.append(f"the server saw this log come back from an older copy {times}")
+        told.append(f"{times} this log came back from an older copy; the lines since are lost here")
     return told
