@@ -1,4 +1,5 @@
-"""How fast the local engine is: against a plain PyTorch loop, Ray, NVFLARE and MONAI's transforms.
+"""How fast the local engine is: against a plain PyTorch loop, Ray, NVFLARE and MONAI's transforms;
+and what the coordination service needs for many sites.
 
     python -m simulations.benchmarks.engines [--quick] [--only NAME] [--repeats N] [--json FILE]
 
@@ -25,6 +26,7 @@ Benchmark = Callable[[bool, int], Iterator[Line]]
 def benchmarks() -> Mapping[str, Benchmark]:
     """Every benchmark by name, in the order they run."""
     from simulations.benchmarks.augmentation import augmentation
+    from simulations.benchmarks.coordination import coordination
     from simulations.benchmarks.memory import memory
     from simulations.benchmarks.nvflare_rounds import against_nvflare
     from simulations.benchmarks.overhead import overhead, workers
@@ -39,6 +41,7 @@ def benchmarks() -> Mapping[str, Benchmark]:
         "memory": memory,
         "ray": against_ray,
         "nvflare": against_nvflare,
+        "coordination": coordination,
     }
 
 
