@@ -14,6 +14,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import build, log_failure, site_of_node
 from client.site import Site
+from protocol import bundle
 from protocol.records import Arrays, Grant, SiteReport, SiteUpdate, StepKey
 from protocol.steps import MESSAGE_TYPES, REPLIES, Code, Hello, Refusal, StepRequest
 from protocol.study import Study
@@ -234,6 +235,6 @@ def test_flower_finds_the_app_where_the_project_names_it() -> None:
 
     import client.app
 
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    project = tomllib.loads((Path(bundle.__file__).parent / "fab" / "pyproject.toml").read_text())
     assert project["tool"]["flwr"]["app"]["components"]["clientapp"] == "client.app:app"
     assert isinstance(client.app.app, ClientApp)
