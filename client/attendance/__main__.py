@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
-
-from client.attendance.dial import forget_environment
 
 
 def main() -> int:
@@ -17,10 +16,13 @@ def main() -> int:
         "--slow", type=float, default=60.0, help="seconds between attempts after no"
     )
     given = parser.parse_args()
-    forget_environment()
-
+    os.environ["GRPC_VERBOSITY"] = (
+        "NONE"  # its words would stand in the log; ours are in the notice
+    )
     from client.attendance.daemon import run
+    from client.attendance.dial import forget_environment
 
+    forget_environment()
     try:
         run(given.home, given.slow)
     except ValueError as error:

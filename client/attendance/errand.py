@@ -96,6 +96,9 @@ class Errands:
 
     async def _examined(self, offer: Offer) -> str:
         """Why an offer may not run here, "" if it may; an unreadable one is told of when kept."""
+        known = self.store.offers.find(offer.identity)
+        if known is not None and known.weights == offer.weights:
+            return ""  # nothing will change
         try:
             return await wrong_names(self.paths.home, readable(offer))
         except OfferRefused as error:
