@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from server.federation import Federation
 from server.registry.presence_shelf import PresenceShelf
-from server.registry.registry import Registry
+from server.registry.registry import Registry, from_column
 from server.registry.study_shelf import OPEN, StudyShelf
 
 _DECIDED = frozenset({"approved", "refused", "withdrawn"})
@@ -38,7 +38,8 @@ class Participants:
         rows = self.registry.connection.execute(
             "SELECT name, iif(state = 'active', node, NULL) FROM sites ORDER BY number"
         )
-        return {name: -1 if node is None else node for name, node in rows if name in self.names}
+        known = {name: from_column(node) for name, node in rows if name in self.names}
+        return {name: -1 if node is None else node for name, node in known.items()}
 
     def halted(self) -> bool:
         """Whether the study is not to run: it was paused or stopped."""

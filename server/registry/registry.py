@@ -18,6 +18,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def to_column(number: int | None) -> int | None:
+    """Flower's 64 bit number, which has no sign, as SQLite's 64 bit number, which has one."""
+    return number if number is None or number < 1 << 63 else number - (1 << 64)
+
+
+def from_column(number: int | None) -> int | None:
+    """The number that `to_column` was given."""
+    return number if number is None or number >= 0 else number + (1 << 64)
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """One server's `registry.db`. Several processes have it open at once.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from server.registry.registry import from_column, to_column
 
 _SITES = "SELECT name, number, state, node_key, node, serial, not_after, added FROM sites "
 
@@ -112,7 +114,7 @@ class SiteShelf:
             "serial = excluded.serial, not_after = excluded.not_after, added = excluded.added",
             (
                 *(site.name, site.number, site.state, site.node_key),
-                *(site.node, site.serial, site.not_after, site.added),
+                *(to_column(site.node), site.serial, site.not_after, site.added),
             ),
         )
 
@@ -131,12 +133,15 @@ class SiteShelf:
         """Note the id that Flower gave a node key; False if the key was taken back meanwhile."""
         changed = self.connection.execute(
             "UPDATE sites SET node = ? WHERE name = ? AND node_key = ? AND state = 'active'",
-            (node, name, node_key),
+            (to_column(node), name, node_key),
         )
         if changed.rowcount:
             return True
-        self.connection.execute("UPDATE burned SET node = ? WHERE node_key = ?", (node, node_key))
-        self.connection.execute("UPDATE sites SET node = ? WHERE node_key = ?", (node, node_key))
+        for table in ("burned", "sites"):
+            self.connection.execute(
+                f"UPDATE {table} SET node = ? WHERE node_key = ?",  # noqa: S608  # our own names
+                (to_column(node), node_key),
+            )
         return False
 
     def burned(self) -> list[Burned]:
@@ -144,7 +149,10 @@ class SiteShelf:
         rows = self.connection.execute(
             "SELECT serial, site, node_key, node, at, until FROM burned ORDER BY at, serial"
         )
-        return [Burned(*row) for row in rows]
+        return [
+            Burned(serial, site, key, from_column(node), at, until)
+            for serial, site, key, node, at, until in rows
+        ]
 
     def signed(self, serial: str) -> Signed:
         """The certificate with that serial.
@@ -175,4 +183,6 @@ class SiteShelf:
         return {row[0] for row in self.connection.execute(query, (node_key, key))}
 
     def _sites(self, clause: str, *given: str) -> list[JoinedSite]:
-        return [JoinedSite(*row) for row in self.connection.execute(_SITES + clause, given)]
+        rows = self.connection.execute(_SITES + clause, given)
+        found = [JoinedSite(*row) for row in rows]
+        return [replace(site, node=from_column(site.node)) for site in found]

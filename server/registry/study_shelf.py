@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from server.registry.registry import now
+from server.registry.registry import from_column, now, to_column
 
 _COLUMNS = "identity, name, folder, weights, asked_by, sites, state, run, submitted, changed"
 STATES = ("running", "paused", "stopped", "ended", "failed")
@@ -64,7 +64,7 @@ class StudyShelf:
                 row.asked_by,
                 json.dumps(list(row.sites)),
                 row.state,
-                row.run,
+                to_column(row.run),
                 at,
                 at,
             ),
@@ -104,7 +104,9 @@ class StudyShelf:
 
     def set_run(self, identity: str, run: int) -> None:
         """Remember the newest run."""
-        self.connection.execute("UPDATE studies SET run = ? WHERE identity = ?", (run, identity))
+        self.connection.execute(
+            "UPDATE studies SET run = ? WHERE identity = ?", (to_column(run), identity)
+        )
 
     def _rows(self, clause: str, *values: Any) -> list[StudyRow]:
         found = self.connection.execute(f"SELECT {_COLUMNS} FROM studies {clause}", values)  # noqa: S608
@@ -112,5 +114,5 @@ class StudyShelf:
 
     @staticmethod
     def _row(*cells: Any) -> StudyRow:
-        identity, name, folder, weights, asked_by, sites, *rest = cells
-        return StudyRow(identity, name, folder, weights, asked_by, tuple(json.loads(sites)), *rest)
+        row = StudyRow(*cells)
+        return replace(row, sites=tuple(json.loads(cells[5])), run=from_column(row.run))
