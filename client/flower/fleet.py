@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
-from client.flower.trouble import Trouble, words_of_failure, words_of_status
+from client.flower.trouble import Trouble
+from client.flower.words import words_of_failure, words_of_status
 from client.home import Deployment
 from client.paths import HomePaths
+from daemons.proxy import Proxy
 
 _SECONDS = 30.0  # flwr's own
 _BEAT_EVERY = 1.0
@@ -72,12 +74,16 @@ class Listening(httpx.BaseTransport):
 
 
 def proxy_of(deployment: Deployment) -> httpx.Proxy | None:
-    """The hospital's proxy, [user:password@]host:port; None where there is none."""
-    credentials, at, address = deployment.proxy.rpartition("@")
-    if not address:
+    """The hospital's proxy; None where there is none.
+
+    Raises:
+        ValueError: it is not of the form [user:password@]host:port.
+    """
+    proxy = Proxy.parse(deployment.proxy)
+    if proxy is None:
         return None
-    user, _, password = credentials.partition(":")
-    return httpx.Proxy(f"http://{address}", auth=(user, password) if at else None)
+    who = (proxy.user, proxy.password) if proxy.user else None
+    return httpx.Proxy(f"http://{proxy.address}", auth=who)
 
 
 def tls_of(paths: HomePaths) -> ssl.SSLContext:

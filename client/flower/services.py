@@ -17,6 +17,7 @@ from daemons.ports import is_listening
 from daemons.service import Alive, Service
 
 _YOUNG = 90.0  # seconds: after a crash the server lets a SuperNode in only after a minute
+_SETTLED = 5.0  # seconds that installing a kit may take
 _OUTAGE = 5  # times the silence: then even a SuperNode is restarted whose server seems away
 
 
@@ -69,9 +70,11 @@ def deaf(paths: HomePaths, deployment: Deployment) -> Callable[[Alive], str]:
         age = time.monotonic() - alive.since
         silence = min(age, _age(paths.beat))
         patience = deployment.silence_seconds * (1 if _attended(paths) else _OUTAGE)
-        if age < _YOUNG or silence < patience:
+        if age < _YOUNG:
             return ""
-        return f"has not reached the server for {silence:.0f} s"
+        if _age(paths.kit / "site.crt") < age - _SETTLED:
+            return "the certificate was renewed"
+        return f"has not reached the server for {silence:.0f} s" if silence >= patience else ""
 
     return sick
 
@@ -92,6 +95,6 @@ def _age(file: Path) -> float:
 def _attended(paths: HomePaths) -> bool:
     """Whether the stream to the server stands; also where nobody has said anything of it."""
     try:
-        return str(json.loads(paths.attendance.read_bytes()).get("state")) != "down"
-    except (OSError, ValueError, AttributeError):
+        return bool(json.loads(paths.attendance.read_bytes())["state"] == "connected")
+    except (OSError, ValueError, KeyError, TypeError):
         return True
