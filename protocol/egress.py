@@ -170,13 +170,13 @@ def described(study: Study, parameters: int, site: str = "x" * 41) -> Sequence[R
 
 
 def _checked(kind: str, document: Mapping[str, Any], arrays: Taken, line: Line) -> Released:
+    text = json.dumps(document)
+    size = len(text) + sum(len(n) + ARRAY_BYTES + a.nbytes for n, a in arrays.items())
+    if size > line.rule.largest:  # before anything is looked at number by number
+        raise KeptBack(f"{kind}: more than {line.rule.largest} bytes")
     belong = set(line.rule.check(document, arrays, kind))
     if belong != arrays.keys():
         raise KeptBack(f"{kind}: an array that belongs to no field")
-    text = json.dumps(document)
-    size = len(text) + sum(len(n) + ARRAY_BYTES + a.nbytes for n, a in arrays.items())
-    if size > line.rule.largest:
-        raise KeptBack(f"{kind}: more than {line.rule.largest} bytes")
     return Released(kind, size, digest(arrays, kind, text))
 
 

@@ -113,7 +113,7 @@ def model_plane(asking: Asking) -> Mapping[str, Line]:
         "SiteProgress": Line(TITLES["SiteProgress"], _progress(asking), "once a cycle", 20),
         "SiteUpdate": Line(TITLES["SiteUpdate"], _update(asking), _rounds(rounds), rounds),
         "SiteEvaluation": Line(
-            TITLES["SiteEvaluation"], _evaluation(asking), _rounds(rounds), rounds + 1
+            TITLES["SiteEvaluation"], _evaluation(asking), "once a cycle, and before the first", 3
         ),
         "Refusal": REFUSAL,
     }
