@@ -23,8 +23,9 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(words)
     try:
         check_address(given.bind)
-        os.chdir(given.home)  # the socket is named relative to it: a full path may be too long
-        asyncio.run(serve(Path(), given.bind))
+        home = given.home.resolve()
+        os.chdir(home)  # the socket is named relative to it: a full path may be too long
+        asyncio.run(serve(home, given.bind))
     except OSError as error:
         return fail(unwritable(error) if error.strerror else str(error), 1, _NAME)
     except ValueError as error:

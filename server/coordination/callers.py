@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import grpc
 
@@ -18,41 +19,69 @@ DN, SERIAL = "x-wr-client-dn", "x-wr-client-serial"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _HEX = re.compile(r"[0-9A-Fa-f]{1,64}")
+_SERIALS = """
+    SELECT name, serial FROM sites WHERE state = 'active'
+    UNION SELECT name, c.serial FROM certificates c JOIN sites ON name = c.site
+    WHERE state = 'active' AND c.serial NOT IN (SELECT serial FROM burned)
+"""
 _DENIED, _UNKNOWN = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls.
+
+    Attributes:
+        site: its name.
+        serial: of the certificate that it showed.
+    """
+
+    site: str
+    serial: int
 
 
 def caller(
     connection: sqlite3.Connection, metadata: Iterable[tuple[str, str | bytes]] | None
-) -> str:
-    """The registered site whose current certificate the call carries.
+) -> Caller:
+    """The registered site whose certificate the call carries.
 
     Raises:
-        Refusal: no certificate, another than the site's current one, or a site that is unknown or
-            revoked.
+        Refusal: no certificate, one that was not signed for the site or was taken back, or a site
+            that is unknown or revoked.
     """
     pairs = list(metadata or ())
-    name, serial = _name(_only(pairs, DN)), _only(pairs, SERIAL)
-    row = connection.execute("SELECT state, serial FROM sites WHERE name = ?", (name,)).fetchone()
+    found = Caller(_name(_only(pairs, DN)), _number(_only(pairs, SERIAL)))
+    row = connection.execute("SELECT state FROM sites WHERE name = ?", (found.site,)).fetchone()
     if row is None:
         raise Refusal(_DENIED, "this site is not registered here")
-    if row[0] != "active":
-        raise Refusal(_DENIED, "this site was revoked")
-    if not same_serial(serial, row[1]):
-        raise Refusal(_UNKNOWN, "this certificate is not the site's current one")
-    return name
+    if (denied := denial(serials(connection), found)) is not None:
+        raise denied
+    return found
 
 
-def active(connection: sqlite3.Connection) -> dict[str, str]:
-    """The serial of every active site's certificate, by name."""
-    rows = connection.execute("SELECT name, serial FROM sites WHERE state = 'active'")
-    return {str(name): str(serial) for name, serial in rows}
+def denial(known: Mapping[str, frozenset[int]], who: Caller) -> Refusal | None:
+    """Why a site of the registry may not speak, or may not go on, by what `serials` found."""
+    if who.site not in known:
+        return Refusal(_DENIED, "this site was revoked")
+    if who.serial not in known[who.site]:
+        return Refusal(_UNKNOWN, "this certificate is not one of the site's")
+    return None
 
 
-def same_serial(one: str, other: str) -> bool:
-    """Whether two serials in hex are the same number, however they are written."""
-    if not _HEX.fullmatch(one) or not _HEX.fullmatch(other):
-        return False
-    return int(one, 16) == int(other, 16)
+def serials(connection: sqlite3.Connection) -> dict[str, frozenset[int]]:
+    """The serials of every active site's certificates that were not taken back, by name.
+
+    A renewed site has two until it has installed its newer one.
+    """
+    found: dict[str, set[int]] = {}
+    for name, serial in connection.execute(_SERIALS):
+        found.setdefault(str(name), set()).add(_number(serial))
+    return {name: frozenset(numbers) for name, numbers in found.items()}
+
+
+def _number(serial: str) -> int:
+    """The serial, however its hex is written; -1, which no certificate has, for what is no hex."""
+    return int(serial, 16) if _HEX.fullmatch(serial) else -1
 
 
 def _only(pairs: Iterable[tuple[str, str | bytes]], key: str) -> str:

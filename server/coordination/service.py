@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from protocol.coordination import PROTOCOL
+from protocol.coordination import PROTOCOL, SILENT_BEATS
 from protocol.coordination_pb2 import (
     Arrival,
     FromServer,
@@ -22,7 +22,7 @@ from protocol.coordination_pb2 import (
     SignedHead,
 )
 from server.coordination.allowance import OPENING, Allowance
-from server.coordination.callers import SERIAL, caller
+from server.coordination.callers import Caller, caller
 from server.coordination.checks import check, check_versions
 from server.coordination.intake import Intake
 from server.coordination.refusal import Refusal, invalid
@@ -69,14 +69,14 @@ class CoordinationService:
 
     async def newest_head(self, request: NewestHeadRequest | None, context: Context) -> SignedHead:
         """The newest head of the calling site that was signed."""
-        site = self._admit(context, 1.0)
+        site = self._admit(context, 1.0).site
         if request is None:
             raise invalid("a message that cannot be read")
         return self.intake.signer.newest(site)
 
     async def greet(self, request: Greeting | None, context: Context) -> Greeting:
         """The versions and the time here; a site whose clock is wrong sounds an alarm."""
-        site = self._admit(context, 1.0)
+        site = self._admit(context, 1.0).site
         if request is None:
             raise invalid("a message that cannot be read")
         check_versions(request.versions)
@@ -86,35 +86,34 @@ class CoordinationService:
 
     async def attend(self, _: object, context: Context) -> None:
         """One site's stream, from its arrival to its end."""
-        site = self._admit(context, OPENING)
-        arrival = await _arrival(context)
-        stream = self._enter(site, arrival, context)
+        who = self._admit(context, OPENING)
+        patience = min(_ARRIVAL_SECONDS, SILENT_BEATS * self.intake.beat)
+        stream = self._enter(who, await _arrival(context, patience))
         try:
             await self._carry(stream, context)
         finally:
             self._leave(stream)
 
-    def _admit(self, context: Context, cost: float) -> str:
-        """The calling site, if it may call now."""
+    def _admit(self, context: Context, cost: float) -> Caller:
+        """Who calls, if they may now."""
         if self.closing:
             raise Refusal(grpc.StatusCode.UNAVAILABLE, "the service is about to stop")
-        site = caller(self.intake.registry.connection, context.invocation_metadata())
-        self._allowances.setdefault(site, Allowance()).take(cost)
-        return site
+        who = caller(self.intake.registry.connection, context.invocation_metadata())
+        self._allowances.setdefault(who.site, Allowance()).take(cost)
+        return who
 
-    def _enter(self, site: str, arrival: Arrival, context: Context) -> Stream:
+    def _enter(self, who: Caller, arrival: Arrival) -> Stream:
         """The site's stream, in place of the one it had."""
-        said = self.intake.arrive(site, arrival)
-        serial = str(dict(context.invocation_metadata())[SERIAL])
-        stream = Stream(site, serial, arrival.acknowledged, arrival.acknowledged)
+        said = self.intake.arrive(who.site, arrival)
+        stream = Stream(who, arrival.acknowledged, arrival.acknowledged)
         for message in said:
             stream.say(message)
-        older = self.streams.get(site)
-        self.streams[site] = stream
+        older = self.streams.get(stream.site)
+        self.streams[stream.site] = stream
         if older is not None:
             taken = "another stream of this site has opened"
             older.end(Refusal(grpc.StatusCode.ABORTED, taken), goodbye=taken)
-        log(f"{site} arrived")
+        log(f"{stream.site} arrived")
         return stream
 
     def drop(self, stream: Stream, refusal: Refusal) -> None:
@@ -191,10 +190,10 @@ class CoordinationService:
             stream.skew, stream.skewed = self.intake.clock(stream.site, beat.sent, stream.skewed)
 
 
-async def _arrival(context: Context) -> Arrival:
+async def _arrival(context: Context, patience: float) -> Arrival:
     """The first message of a stream, which is an arrival of our protocol."""
     try:
-        said = await asyncio.wait_for(context.read(), _ARRIVAL_SECONDS)
+        said = await asyncio.wait_for(context.read(), patience)
     except TimeoutError:
         raise Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "no arrival") from None
     if said is EOF or said is None or check(said) != "arrival":

@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from protocol.coordination import LARGEST_FROM_SITE
 from server.coordination.heads import Countersigner
 from server.coordination.intake import Intake, versions
-from server.coordination.service import NAME, CoordinationService, log
+from server.coordination.service import NAME, Answer, Context, CoordinationService, log
 from server.coordination.watch import Watch
 from server.home import HomeError, ServerPaths, read_config
 from server.registry.presence_shelf import PresenceShelf
@@ -38,7 +38,7 @@ _OPTIONS = [
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),
 ]
-_CALLS = 2000  # open at once, of all sites together
+_CALLS, _WATCHERS = 2000, 50  # open at once, of all sites together
 
 
 def check_address(bind: str) -> None:
@@ -81,6 +81,7 @@ async def _serve(service: CoordinationService, bind: str) -> None:
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
     server.add_generic_rpc_handlers((service.rpcs(),))
     beside: Any = vars(health)["aio"].HealthServicer()  # some stubs lack it
+    beside.Watch = _bounded(beside.Watch)
     health_pb2_grpc.add_HealthServicer_to_server(beside, server)
     await beside.set(NAME, HealthCheckResponse.SERVING)
     port = _bind(server, bind)
@@ -102,6 +103,19 @@ async def _serve(service: CoordinationService, bind: str) -> None:
         log("stopped")
     if not stop.is_set():
         watching.result()  # it never ends by itself: whoever supervises us starts us anew
+
+
+def _bounded(watch: Answer) -> Answer:
+    """The same call, open so many times at once; without a bound it could keep the sites out."""
+    places = asyncio.Semaphore(_WATCHERS)
+
+    async def call(request: Any, context: Context) -> Any:
+        if places.locked():
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
+        async with places:
+            return await watch(request, context)
+
+    return call
 
 
 def _bind(server: grpc.aio.Server, bind: str) -> int:

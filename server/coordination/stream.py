@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from protocol.coordination_pb2 import FromServer, Goodbye
+from server.coordination.callers import Caller
 from server.coordination.refusal import Refusal
 from server.registry.registry import now
 
@@ -20,8 +21,7 @@ class Stream:
     """What is on its way to a site, and when it was last heard.
 
     Attributes:
-        site: its name.
-        serial: of the certificate it came with.
+        who: came, and with which certificate.
         given: last sequence of the outbox that was put on its way.
         acknowledged: last sequence that the site has carried out.
         heard: when it last said something, monotonic seconds.
@@ -34,8 +34,7 @@ class Stream:
         ended: done once the service wants the stream to end; its refusal says how.
     """
 
-    site: str
-    serial: str
+    who: Caller
     given: int
     acknowledged: int
     heard: float = field(default_factory=time.monotonic)
@@ -50,6 +49,11 @@ class Stream:
     ended: asyncio.Future[Refusal] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def site(self) -> str:
+        """The site's name."""
+        return self.who.site
 
     def say(self, message: FromServer) -> None:
         """Put a message on its way; a site that reads nothing is dropped."""

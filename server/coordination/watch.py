@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from protocol.coordination import SILENT_BEATS
 from protocol.coordination_pb2 import FromServer, Heartbeat, Offer, Order
-from server.coordination.callers import active, same_serial
+from server.coordination.callers import denial, serials
 from server.coordination.refusal import Refusal
 from server.coordination.service import CoordinationService, log
 from server.coordination.stream import Stream
@@ -85,18 +85,11 @@ class Watch:
         )
 
     def _deny(self) -> None:
-        """End the streams of sites that were revoked or have a newer certificate."""
-        serials = active(self.connection)
+        """End the streams of sites and certificates that were taken back."""
+        known = serials(self.connection)
         for stream in list(self.service.streams.values()):
-            current = serials.get(stream.site)
-            if current is None:
-                denied = Refusal(grpc.StatusCode.PERMISSION_DENIED, "this site was revoked")
-            elif not same_serial(current, stream.serial):
-                words = "this certificate is not the site's current one"
-                denied = Refusal(grpc.StatusCode.UNAUTHENTICATED, words)
-            else:
-                continue
-            self.service.drop(stream, denied)
+            if (denied := denial(known, stream.who)) is not None:
+                self.service.drop(stream, denied)
 
     def _deliver(self) -> None:
         """Put on its way what waits in the outbox, in order."""

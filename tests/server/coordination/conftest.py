@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol.coordination import PROTOCOL
-from protocol.coordination_pb2 import Arrival, FromServer, FromSite
+from protocol.coordination_pb2 import Arrival, FromServer, FromSite, Heartbeat
 from protocol.coordination_pb2_grpc import CoordinationStub
 from server.home import HomeConfig, ServerPaths, make_home
 from server.registry.registry import Registry
@@ -99,10 +99,12 @@ class Site:
     server: Server
     name: str
     serial: str = "0a1"
+    silent: bool = False
     channel: grpc.Channel = field(init=False)
     stub: CoordinationStub = field(init=False)
     said: queue.Queue[FromSite | bytes | None] = field(default_factory=queue.Queue)
     heard: queue.Queue[FromServer | grpc.RpcError] = field(default_factory=queue.Queue)
+    closed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.channel = grpc.insecure_channel(self.server.target)
@@ -137,7 +139,14 @@ class Site:
     def arrive(self, **fields: Any) -> FromServer:
         self.open()
         self.say(arrival=Arrival(**({"protocol": PROTOCOL} | fields)))
-        return self.hear("welcome")
+        welcome = self.hear("welcome")
+        if not self.silent:
+            threading.Thread(target=self._beat, daemon=True).start()
+        return welcome
+
+    def _beat(self) -> None:
+        while not self.closed.wait(BEAT / 2):
+            self.say(heartbeat=Heartbeat())
 
     def say(self, **fields: Any) -> None:
         self.said.put(FromSite(**fields))
@@ -157,6 +166,7 @@ class Site:
         return message.code(), message.details()
 
     def close(self) -> None:
+        self.closed.set()
         self.said.put(None)
         self.channel.close()
 

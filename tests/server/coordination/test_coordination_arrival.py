@@ -63,8 +63,12 @@ WRONG = {
     ),
     "odd name": (((DN, "CN=../known"), (SERIAL, "0A1")), Code.UNAUTHENTICATED, "names no site"),
     "unknown": (((DN, "CN=stranger"), (SERIAL, "0A1")), Code.PERMISSION_DENIED, "not registered"),
-    "old serial": (((DN, "CN=known"), (SERIAL, "0A0")), Code.UNAUTHENTICATED, "current one"),
-    "odd serial": (((DN, "CN=known"), (SERIAL, "x")), Code.UNAUTHENTICATED, "current one"),
+    "old serial": (
+        ((DN, "CN=known"), (SERIAL, "0A0")),
+        Code.UNAUTHENTICATED,
+        "not one of the site",
+    ),
+    "odd serial": (((DN, "CN=known"), (SERIAL, "x")), Code.UNAUTHENTICATED, "not one of the site"),
 }
 
 
@@ -98,12 +102,45 @@ def test_a_revoked_site_is_cut_off_and_refused(server: Any, make_site: Any) -> N
     assert again.end() == (Code.PERMISSION_DENIED, "this site was revoked")
 
 
-def test_a_renewed_certificate_takes_the_place_of_the_old(server: Any, make_site: Any) -> None:
+def test_a_renewed_site_goes_on_with_the_old_certificate_until_that_is_taken_back(
+    server: Any, make_site: Any
+) -> None:
     site = make_site("renewed")
     site.arrive()
-    server.rows("UPDATE sites SET serial = 'B2' WHERE name = 'renewed'")
-    assert site.end()[0] == Code.UNAUTHENTICATED
-    assert make_site("renewed", serial="b2").arrive().welcome.protocol == 1
+    for serial in ("0A1", "B2"):
+        server.rows("INSERT INTO certificates VALUES (?, 'renewed', '', '', '')", f"{serial}0")
+    server.rows("UPDATE sites SET serial = 'B20' WHERE name = 'renewed'")
+    assert site.end() == (Code.UNAUTHENTICATED, "this certificate is not one of the site's")
+    old = make_site("renewed", serial="a10")
+    old.arrive()
+    old.hear("heartbeat")
+    server.rows("INSERT INTO burned VALUES ('0A10', 'renewed', '', NULL, '', '')")
+    assert old.end()[0] == Code.UNAUTHENTICATED
+    assert make_site("renewed", serial="b20").arrive().welcome.protocol == 1
+
+
+def test_a_stream_that_never_arrives_ends(make_site: Any) -> None:
+    site = make_site("shy")
+    site.open()
+    assert site.end() == (Code.DEADLINE_EXCEEDED, "no arrival")
+
+
+def test_a_hundred_health_watchers_do_not_keep_the_sites_out(make_site: Any) -> None:
+    site = make_site("watcher")
+    stub = health_pb2_grpc.HealthStub(site.channel)
+    calls = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(100)]
+    codes = [call.code() for call in calls if not _watches(call)]
+    assert codes == [Code.RESOURCE_EXHAUSTED] * 50
+    for call in calls:
+        call.cancel()
+    assert site.arrive().welcome.protocol == 1
+
+
+def _watches(call: Any) -> bool:
+    try:
+        return next(call).status == health_pb2.HealthCheckResponse.SERVING
+    except grpc.RpcError:
+        return False
 
 
 FIRST = {

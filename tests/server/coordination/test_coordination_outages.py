@@ -117,12 +117,9 @@ def test_a_planned_stop_says_goodbye(server: Any, make_site: Any) -> None:
 
 
 def test_a_silent_site_is_offline(server: Any, make_site: Any, wait: Any) -> None:
-    site, talker = make_site("silent"), make_site("talker")
+    site, talker = make_site("silent", silent=True), make_site("talker")
     site.arrive()
     talker.arrive()
-    for _ in range(6):
-        talker.say(heartbeat=Heartbeat())
-        talker.hear("heartbeat")
     assert site.end() == (Code.UNAVAILABLE, "3 heartbeats were missed")
     assert not server.online("silent")
     assert server.online("talker")
@@ -168,7 +165,7 @@ def test_a_frozen_site_is_offline_and_may_come_back(server: Any, make_site: Any,
 
 @pytest.mark.slow
 def test_a_frozen_service_does_not_blame_its_sites(server: Any, make_site: Any) -> None:
-    site = make_site("patient")
+    site = make_site("patient", silent=True)
     site.arrive()
     os.kill(server.running.pid, signal.SIGSTOP)
     time.sleep(1.2)  # longer than the silence a site may keep
