@@ -70,7 +70,9 @@ class Runs:
         failing = [r.name for r in rows if self._tries.get(r.identity, _Tries()).young > _YOUNG]
         if failing:
             names = ", ".join(failing)[:200]
-            alarms.sound(FAILING, f"runs end soon after their start: {names}; see superexec.log")
+            alarms.sound(
+                FAILING, f"runs end soon after their start: {names}; see logs/serverapp.log"
+            )
         else:
             alarms.clear(FAILING)
 

@@ -16,11 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from daemons.logs import open_log, trim
 from protocol.bundle import fab
 from protocol.files import replace_file
 from server.home import ServerPaths
 
 _REFUSED = ("flwr-agentapp", "flwr-clientapp", "flwr-connector", "flwr-model", "flwr-simulation")
+_LONGEST = 8 * 2**20  # bytes of a log before it is put aside
 _LAUNCHER = '#!/bin/sh\nexec {python} -P -m server.flower.serverapp {home} "$@"\n'
 _REFUSAL = "#!/bin/sh\necho '{name}: this server runs no such task' >&2\nexit 1\n"
 
@@ -92,11 +94,21 @@ def check_study(home: Path, asked: str) -> None:
         raise BundleRefused("the run is not of a study that was submitted here and is open")
 
 
+def _log_to(file: Path) -> None:
+    """SuperExec gives its ServerApps nowhere to write to."""
+    trim(file, _LONGEST)
+    log = open_log(file)
+    for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
+        os.dup2(log, descriptor)
+    os.close(log)
+
+
 def main() -> None:
     """What `run/bin/flwr-serverapp` starts: the home, then Flower's own arguments."""
     home = Path(sys.argv.pop(1))
     sys.argv[0] = "flwr-serverapp"
     os.umask(0o077)
+    _log_to(ServerPaths(home).logs / "serverapp.log")
     guard(home)
     importlib.import_module("flwr.superlink.cli").flwr_serverapp()
 
