@@ -62,15 +62,17 @@ def greet(paths: HomePaths, server: str, proxy: Proxy | None, timeout: float = 1
         way = ("grpc.http_proxy", proxy.url)
     options = [way, ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.secure_channel(f"dns:///{server}", credentials, options) as channel:
-        sent, begun = time.time(), time.monotonic()
         try:
-            grpc.channel_ready_future(channel).result(timeout)
+            _ask(channel, timeout)  # connects; the second one measures
             sent, begun = time.time(), time.monotonic()
-            ours = Greeting(protocol=PROTOCOL, versions=versions(), time=sent)
-            said = CoordinationStub(channel).Greet(ours, timeout=timeout)
-        except grpc.FutureTimeoutError:
-            raise NotGreeted("UNAVAILABLE") from None
+            said = _ask(channel, timeout)
         except grpc.RpcError as error:
             raise NotGreeted(error.code().name) from None
     half = (time.monotonic() - begun) / 2
     return Greeted(said.protocol, dict(said.versions), sent + half - said.time, half)
+
+
+def _ask(channel: grpc.Channel, timeout: float) -> Greeting:
+    ours = Greeting(protocol=PROTOCOL, versions=versions(), time=time.time())
+    said: Greeting = CoordinationStub(channel).Greet(ours, timeout=timeout)
+    return said

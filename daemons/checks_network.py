@@ -105,14 +105,14 @@ def _unreached(road: Road, error: OSError) -> Found:
 def _proxy_said(road: Road, status: int) -> Found:
     assert road.proxy  # noqa: S101 - who else refused
     who = f"the proxy {road.proxy.address}"
-    if status == 407:
-        mend = "write its user and password as user:password@host:port into site.toml, proxy"
+    if status in (401, 407):  # tinyproxy says 401 to a wrong password
+        mend = "write user:password@host:port as deployment.proxy into site.toml"
         return fail(f"{who} wants a user and a password, or other ones", mend)
-    if status in (502, 503, 504):
+    if status in (500, 502, 503, 504):  # tinyproxy says 500
         mend = f"see that the server runs, and that the proxy may reach {road.target}"
         return fail(f"{who} does not reach {road.target} (status {status})", mend)
     if status == 0:
-        return fail(f"{who} does not answer as a proxy", "correct site.toml, proxy")
+        return fail(f"{who} does not answer as a proxy", "correct site.toml, deployment.proxy")
     mend = f"have CONNECT to {road.target} allowed at the proxy"
     return fail(f"{who} refuses CONNECT to {road.target} (status {status})", mend)
 

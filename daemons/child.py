@@ -102,7 +102,8 @@ class Child:
             return
         self._at_once = at_once
         self.kill_at = time.monotonic() + self.service.grace
-        self._turn(self.state, why)
+        self.why = why
+        self.ground.note(f"{self.service.name}: ending, {why}")
         self.running.terminate()
 
     def ended(self) -> None:

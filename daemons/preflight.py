@@ -86,7 +86,7 @@ def run_probes(probes: Sequence[Probe]) -> tuple[Check, ...]:
 
 
 def _skipped(name: str) -> Found:
-    return warn(f"not checked, because {name} failed", f"mend {name} first")
+    return warn(f"not checked, because {name} failed", f"first do what {name} says")
 
 
 def _asked(probe: Probe) -> Found:

@@ -44,8 +44,9 @@ def _machine(paths: ServerPaths) -> list[Probe]:
 
 
 def _certificates(paths: ServerPaths) -> list[Probe]:
-    own = [paths.pki / "server.crt", paths.pki / "loop.crt"]
-    authorities = [paths.pki / f"{name}-ca.crt" for name in ("server", "site", "loop")]
+    own = [paths.pki / "server.crt"]
+    lasting = ("server-ca.crt", "site-ca.crt", "loop-ca.crt", "loop.crt")
+    authorities = [paths.pki / name for name in lasting]
     revoked = paths.pki / "site.crl"
     return [
         Probe("certificates", lambda: host.check_certificates(own, 30, _CERTIFY)),
