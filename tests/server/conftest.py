@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,19 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+
+from client.home import open_store
+from client.queue import progress
+from client.site import Site
+from protocol.codec import unpack
+from protocol.records import Arrays, GlobalState, Grant, SiteProgress
+from protocol.study import Study
+from server.app import carry_out
+from server.assignment import Assignment
+from server.course import Milestone
+from server.events import Event
+from server.exchange import REHEARSAL, Timing
+from simulations.engines.local import LocalGrid
 
 Node = Callable[[Message], Message | None]
 
@@ -102,5 +118,164 @@ def node() -> Callable[..., Node]:
             return None if said is None else Message(to_wire(said), reply_to=message)
 
         return reply
+
+    return make
+
+
+# ---- a whole world
+
+NAMES = ("north", "south", "west")
+QUICK = replace(REHEARSAL, patience=5.0, poll=0.01)
+Read = Callable[..., int]
+
+
+@dataclass
+class Rooms:
+    """People at every site; `most` answers of each in a cycle, all that the grant pays if unset."""
+
+    study: Study
+    homes: Mapping[str, Path]
+    read_cases: Read
+    most: Callable[[str, int], int] = lambda name, cycle: 10**6
+    seconds: float = 20.0
+    say: Any = None
+    called: list[int] = field(default_factory=list)
+
+    honest: bool = False  # says who still has cases waiting, as real sites do
+    interval: float = 0.0
+
+    def look(self, cycle: int, granted: Mapping[str, Grant]) -> dict[str, SiteProgress]:
+        self.called.append(cycle)
+        told = {}
+        for name in granted:
+            store = open_store(self.homes[name], durable=False)
+            most = self.most(name, cycle) - store.readings.spent(self.study.identity, cycle)[0]
+            self.read_cases(store, self.study, cycle, most=most, seconds=self.seconds, say=self.say)
+            found = progress(store, self.study, cycle, name)
+            heard = store.readings.granted(self.study.identity, cycle) >= granted[name].count
+            waiting = max(found.waiting, not heard) if self.honest else 0
+            told[name] = replace(found, waiting=waiting)
+            store.close()
+        return told
+
+
+@dataclass
+class World:
+    """Three hospitals and a server's folder, to be run once or again."""
+
+    study: Study
+    weights: Arrays
+    folder: Path
+    homes: Mapping[str, Path]
+    rooms: Rooms
+    events: list[Event] = field(default_factory=list)
+    grid: Callable[[Mapping[str, Path]], LocalGrid] = lambda homes: LocalGrid(list(homes.values()))
+    timing: Timing = QUICK
+    registered: bool = False  # sites are known without their hellos, as to a real server
+
+    def run(self, **changes: Any) -> list[Milestone]:
+        reached: list[Milestone] = []
+        known = {name: 1000 + number for number, name in enumerate(self.homes)}
+        assignment = Assignment(
+            study=self.study,
+            weights=self.weights,
+            home=self.folder / "server",
+            sites=3,
+            rooms=changes.pop("rooms", self.rooms),
+            notify=changes.pop("notify", self.events.append),
+            reached=reached.append,
+            timing=self.timing,
+            rehearsal=True,
+            roster=(lambda: known) if self.registered else None,
+            muster=(lambda _: list(known)) if self.registered else None,
+            **changes,
+        )
+        grid = self.grid(self.homes)
+        try:
+            carry_out(assignment, grid)
+        finally:
+            grid.close()
+        return reached
+
+    def ledger(self) -> list[tuple[Any, ...]]:
+        """All that is committed, without the times."""
+        with sqlite3.connect(self.folder / "server" / "ledger.db") as connection:
+            steps = connection.execute(
+                "SELECT cycle, step, round, sequence, file FROM steps ORDER BY 1, 2, 3, 4"
+            ).fetchall()
+            records = connection.execute(
+                "SELECT cycle, step, round, sequence, site, block FROM records "
+                "ORDER BY 1, 2, 3, 4, 5"
+            ).fetchall()
+        connection.close()
+        return [*steps, *records]
+
+    def committed(self, cycle: int, step: str) -> bool:
+        """Whether the ledger has that step."""
+        if not (self.folder / "server" / "ledger.db").exists():
+            return False
+        return any(row[:2] == (cycle, step) for row in self.ledger())
+
+    def check_sums(self, milestones: list[Milestone]) -> None:
+        """Budgets add up in every cycle, and over the study."""
+        so_far = 0
+        for cycle, milestone in enumerate(milestones[1:]):
+            record = milestone.record
+            assert record is not None
+            assert record.cycle == cycle
+            assert tuple(record.reports) == tuple(record.progress) == NAMES
+            granted = sum(grant.count for grant in record.grants.values())
+            capacity = sum(report.capacity for report in record.reports.values())
+            assert granted == min(self.study.cycle_budget(cycle, so_far), capacity)
+            for site, grant in record.grants.items():
+                done = record.progress[site]
+                assert grant.count == done.spent + done.returned
+                assert 0 <= grant.count <= record.reports[site].capacity
+            so_far += sum(p.spent for p in record.progress.values())
+            assert so_far <= self.study.budget.total
+
+    def model(self, cycle: int, round_: int = 1) -> GlobalState:
+        name = f"cycle-{cycle:03d}-round-{round_:03d}.safetensors"
+        return unpack(GlobalState, (self.folder / "server" / "models" / name).read_bytes())
+
+    def openings(self) -> list[Any]:
+        """Every case that was opened anywhere, in order."""
+        found = []
+        for home in self.homes.values():
+            store = open_store(home, durable=False)
+            found.append(
+                store.connection.execute(
+                    'SELECT cycle, position, "case", purpose FROM openings ORDER BY 1, 2'
+                ).fetchall()
+            )
+            store.close()
+        return found
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path,
+    tiny_study: Callable[..., Study],
+    tiny_site: Callable[..., Site],
+    first_weights: Callable[[Study], Arrays],
+    read_cases: Read,
+) -> Callable[..., World]:
+    """Makes a world for a study of the given overrides."""
+
+    def make(
+        *overrides: str,
+        name: str = "world",
+        pools: tuple[int, ...] = (24, 24, 24),
+        locked: int = 8,
+        **rooms: Any,
+    ) -> World:
+        study = tiny_study(*overrides)
+        folder = tmp_path / name
+        homes = {
+            site: tiny_site(study, site, number, pool=pool, locked=locked, folder=folder).home
+            for number, (site, pool) in enumerate(zip(NAMES, pools, strict=True))
+        }
+        weights = first_weights(study)
+        return World(study, weights, folder, homes, Rooms(study, homes, read_cases, **rooms))
 
     return make

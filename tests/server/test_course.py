@@ -3,179 +3,32 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from client.home import open_store
-from client.queue import progress
-from client.site import Site
 from protocol.codec import digest, unpack
-from protocol.records import Arrays, GlobalState, Grant, SiteProgress, SiteUpdate
+from protocol.records import GlobalState, SiteUpdate
 from protocol.study import Study
-from server.app import carry_out
-from server.assignment import Assignment
 from server.course import Milestone
 from server.events import Event
-from server.federation import Federation
-from server.ledger import Ledger, Stage
-from simulations.engines.local import LocalGrid
 from strategies.aggregation import AGGREGATION
 
 NAMES = ("north", "south", "west")
-Read = Callable[..., int]
-
-
-@dataclass
-class Rooms:
-    """People at every site; `most` answers of each in a cycle, all that the grant pays if unset."""
-
-    study: Study
-    homes: Mapping[str, Path]
-    read_cases: Read
-    most: Callable[[str, int], int] = lambda name, cycle: 10**6
-    seconds: float = 20.0
-    say: Any = None
-    called: list[int] = field(default_factory=list)
-
-    def read(
-        self, federation: Federation, cycle: int, grants: Mapping[str, Grant]
-    ) -> dict[str, SiteProgress]:
-        self.called.append(cycle)
-        told = {}
-        for name in grants:
-            store = open_store(self.homes[name], durable=False)
-            most = self.most(name, cycle) - store.readings.spent(self.study.identity, cycle)[0]
-            self.read_cases(store, self.study, cycle, most=most, seconds=self.seconds, say=self.say)
-            told[name] = progress(store, self.study, cycle, name)
-            store.close()
-        return told
-
-
-@dataclass
-class World:
-    """Three hospitals and a server's folder, to be run once or again."""
-
-    study: Study
-    weights: Arrays
-    folder: Path
-    homes: Mapping[str, Path]
-    rooms: Rooms
-    events: list[Event] = field(default_factory=list)
-
-    def run(self, **changes: Any) -> list[Milestone]:
-        reached: list[Milestone] = []
-        assignment = Assignment(
-            study=self.study,
-            weights=self.weights,
-            home=self.folder / "server",
-            sites=3,
-            rooms=changes.pop("rooms", self.rooms),
-            notify=changes.pop("notify", self.events.append),
-            reached=reached.append,
-            patience=5.0,
-            rehearsal=True,
-            **changes,
-        )
-        grid = LocalGrid(list(self.homes.values()))
-        try:
-            carry_out(assignment, grid)
-        finally:
-            grid.close()
-        return reached
-
-    def ledger(self) -> list[tuple[Any, ...]]:
-        """All that is committed, without the times."""
-        with sqlite3.connect(self.folder / "server" / "ledger.db") as connection:
-            steps = connection.execute(
-                "SELECT cycle, step, round, sequence, file FROM steps ORDER BY 1, 2, 3, 4"
-            ).fetchall()
-            records = connection.execute(
-                "SELECT cycle, step, round, sequence, site, block FROM records "
-                "ORDER BY 1, 2, 3, 4, 5"
-            ).fetchall()
-        connection.close()
-        return [*steps, *records]
-
-    def model(self, cycle: int, round_: int = 1) -> GlobalState:
-        name = f"cycle-{cycle:03d}-round-{round_:03d}.safetensors"
-        return unpack(GlobalState, (self.folder / "server" / "models" / name).read_bytes())
-
-    def openings(self) -> list[Any]:
-        """Every case that was opened anywhere, in order."""
-        found = []
-        for home in self.homes.values():
-            store = open_store(home, durable=False)
-            found.append(
-                store.connection.execute(
-                    'SELECT cycle, position, "case", purpose FROM openings ORDER BY 1, 2'
-                ).fetchall()
-            )
-            store.close()
-        return found
-
-
-@pytest.fixture
-def world(
-    tmp_path: Path,
-    tiny_study: Callable[..., Study],
-    tiny_site: Callable[..., Site],
-    first_weights: Callable[[Study], Arrays],
-    read_cases: Read,
-) -> Callable[..., World]:
-    """Makes a world for a study of the given overrides."""
-
-    def make(
-        *overrides: str,
-        name: str = "world",
-        pools: tuple[int, ...] = (24, 24, 24),
-        locked: int = 8,
-        **rooms: Any,
-    ) -> World:
-        study = tiny_study(*overrides)
-        folder = tmp_path / name
-        homes = {
-            site: tiny_site(study, site, number, pool=pool, locked=locked, folder=folder).home
-            for number, (site, pool) in enumerate(zip(NAMES, pools, strict=True))
-        }
-        weights = first_weights(study)
-        return World(study, weights, folder, homes, Rooms(study, homes, read_cases, **rooms))
-
-    return make
+World = Any
 
 
 def spent(milestones: list[Milestone]) -> int:
     return sum(p.spent for m in milestones if m.record for p in m.record.progress.values())
 
 
-def check_sums(study: Study, milestones: list[Milestone]) -> None:
-    """Budgets add up in every cycle, and over the study."""
-    so_far = 0
-    for cycle, milestone in enumerate(milestones[1:]):
-        record = milestone.record
-        assert record is not None
-        assert record.cycle == cycle
-        assert tuple(record.reports) == tuple(record.progress) == NAMES
-        granted = sum(grant.count for grant in record.grants.values())
-        capacity = sum(report.capacity for report in record.reports.values())
-        assert granted == min(study.cycle_budget(cycle, so_far), capacity)
-        for site, grant in record.grants.items():
-            done = record.progress[site]
-            assert grant.count == done.spent + done.returned
-            assert 0 <= grant.count <= record.reports[site].capacity
-        so_far += sum(p.spent for p in record.progress.values())
-        assert so_far <= study.budget.total
-
-
 def test_a_study_ends_when_its_budget_is_spent(world: Callable[..., World]) -> None:
     made = world()
     milestones = made.run()
     assert [m.record and m.record.cycle for m in milestones] == [None, 0, 1]
-    check_sums(made.study, milestones)
+    made.check_sums(milestones)
     assert spent(milestones) == 24 == made.study.budget.total
     assert tuple(milestones[0].evaluations) == NAMES
     assert all(e.audit is None and e.locked.cases == 8 for e in milestones[0].evaluations.values())
@@ -190,7 +43,7 @@ def test_a_study_ends_when_its_budget_is_spent(world: Callable[..., World]) -> N
 def test_a_study_ends_when_no_site_can_use_more(world: Callable[..., World]) -> None:
     made = world("budget.total=1000", "audit.patients=0.3", pools=(8, 6, 12))
     milestones = made.run()
-    check_sums(made.study, milestones)
+    made.check_sums(milestones)
     assert spent(milestones) == 26  # every case was read once
     assert len(milestones) < 7
     last = milestones[-1].record
@@ -201,7 +54,7 @@ def test_a_study_ends_when_no_site_can_use_more(world: Callable[..., World]) -> 
 def test_a_study_ends_when_nobody_reads(world: Callable[..., World]) -> None:
     made = world(most=lambda name, cycle: 4 if cycle == 0 else 0)
     milestones = made.run()
-    check_sums(made.study, milestones)
+    made.check_sums(milestones)
     assert made.rooms.called == [0, 1]
     last = milestones[-1].record
     assert last is not None
@@ -213,7 +66,7 @@ def test_a_study_ends_when_nobody_reads(world: Callable[..., World]) -> None:
 def test_returned_readings_are_granted_again(world: Callable[..., World]) -> None:
     made = world(most=lambda name, cycle: 1 if name == "south" and cycle == 0 else 10**6)
     milestones = made.run()
-    check_sums(made.study, milestones)
+    made.check_sums(milestones)
     first = milestones[1].record
     assert first is not None
     assert [p.returned for p in first.progress.values()] == [0, 3, 0]
@@ -224,7 +77,7 @@ def test_returned_readings_are_granted_again(world: Callable[..., World]) -> Non
 def test_doubts_are_paid_for(world: Callable[..., World]) -> None:
     made = world(say=lambda opening, row: ("unsure", ()) if row % 3 == 0 else ("answered", (0, 1)))
     milestones = made.run()
-    check_sums(made.study, milestones)
+    made.check_sums(milestones)
     assert spent(milestones) == 24
     labeled = [r for m in milestones[1:] if m.record for r in m.record.reports.values()]
     assert sum(r.labeled for r in labeled[-3:]) < 12
@@ -307,135 +160,6 @@ def test_model_files_of_rounds(world: Callable[..., World], kept: bool) -> None:
     files = sorted(p.name for p in (made.folder / "server" / "models").iterdir())
     rounds = (1, 2, 3) if kept else (3,)
     assert files == [f"cycle-000-round-{r:03d}.safetensors" for r in rounds]
-
-
-# ---- killed and continued
-
-STAGES = [
-    (cycle, step, round_)
-    for cycle in (0, 1)
-    for step, round_ in (
-        *([("evaluate", 0)] if cycle == 0 else []),
-        ("report", 0),
-        ("allocate", 0),
-        ("select", 0),
-        ("read", 0),
-        ("train", 0),
-        ("train", 1),
-        ("evaluate", 2),
-    )
-]
-TWO_ROUNDS = ("training.rounds_per_cycle=2", "training.start=warm", "aggregation.name=fedadam")
-
-
-class Killed(BaseException):
-    """Stands for the death of the server's process."""
-
-
-def dying(at: tuple[int, str, int], *, after: bool) -> Callable[..., None]:
-    """`Ledger.commit` of a process that dies right before, or right after, one commit."""
-    commit = Ledger.commit
-
-    def die(self: Ledger, stage: Stage, records: Mapping[str, object], file: str = "") -> None:
-        here = (stage.cycle, stage.step, stage.round) == at
-        if here and not after:
-            raise Killed
-        commit(self, stage, records, file)
-        if here:
-            raise Killed
-
-    return die
-
-
-@pytest.fixture(scope="module")
-def unbroken() -> dict[str, Any]:
-    """What a run that nobody stopped left; filled by the first test that needs it."""
-    return {}
-
-
-def outcome(made: World, milestones: list[Milestone]) -> dict[str, Any]:
-    return {
-        "ledger": made.ledger(),
-        "models": [digest(made.model(c, 2).arrays) for c in (0, 1)],
-        "memory": [digest(made.model(c, 2).memory) for c in (0, 1)],
-        "openings": made.openings(),
-        "records": [m.record for m in milestones],
-    }
-
-
-@pytest.mark.parametrize("at", STAGES, ids=lambda at: f"{at[0]}-{at[1]}-{at[2]}")
-def test_killed_at_any_step_and_continued_it_is_the_same_run(
-    world: Callable[..., World],
-    unbroken: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-    at: tuple[int, str, int],
-) -> None:
-    if not unbroken:
-        whole = world(*TWO_ROUNDS, name="whole", locked=0)
-        unbroken.update(outcome(whole, whole.run()))
-        committed = {row[:3] for row in unbroken["ledger"] if len(row) == 5}
-        assert committed == set(STAGES)
-    made = world(*TWO_ROUNDS, locked=0)
-    for after in (False, True):
-        with monkeypatch.context() as patch:
-            patch.setattr(Ledger, "commit", dying(at, after=after))
-            with pytest.raises(Killed):
-                made.run()
-    assert outcome(made, made.run()) == unbroken
-
-
-def test_a_finished_run_that_is_started_again_asks_nothing_and_tells_the_same(
-    world: Callable[..., World],
-) -> None:
-    made = world()
-    first = made.run()
-    before = made.ledger()
-    made.events.clear()
-    again = made.run()
-    assert made.ledger() == before
-    assert [m.record for m in again] == [m.record for m in first]
-    assert [m.losses for m in again] == [m.losses for m in first]
-    assert made.rooms.called == [0, 1]
-    assert {e.step for e in made.events} == {"begin", "read", "end"}
-
-
-def test_people_interrupted_in_the_middle_go_on_where_they_were(
-    world: Callable[..., World],
-) -> None:
-    whole, made = world(name="whole"), world()
-    whole.run()
-
-    class Interrupted(Rooms):
-        def read(self, *given: Any) -> Any:
-            self.most = lambda name, cycle: 2
-            super().read(*given)
-            raise Killed
-
-    torn = Interrupted(made.study, made.homes, made.rooms.read_cases)
-    with pytest.raises(Killed):
-        made.run(rooms=torn)
-    milestones = made.run()
-    check_sums(made.study, milestones)
-    assert spent(milestones) == 24
-    assert made.openings() == whole.openings()
-    assert digest(made.model(1).arrays) == digest(whole.model(1).arrays)
-
-
-def test_a_site_that_falls_silent_counts_its_grant_as_spent(world: Callable[..., World]) -> None:
-    made = world("aggregation.quorum=0.5")
-
-    class Deaf(Rooms):
-        def read(self, *given: Any) -> Any:
-            told = super().read(*given)
-            del told["south"]
-            return told
-
-    milestones = made.run(rooms=Deaf(made.study, made.homes, made.rooms.read_cases))
-    check_sums(made.study, milestones)
-    assert spent(milestones) == 24
-    first = milestones[1].record
-    assert first is not None
-    assert first.progress["south"] == SiteProgress("south", 4, 0, 0, 0.0)
 
 
 def test_what_cannot_run_is_refused_before_anything_is_asked(
