@@ -5,7 +5,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pneumonia test lint slow bench bench-select docs stubs clean
+.PHONY: help demo pneumonia test lint slow faults bench bench-select docs stubs clean
 
 help:
 	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -31,6 +31,9 @@ test: lint ## lint, types, and the tests that are not marked slow or browser
 
 slow: $(READY) ## the tests marked slow or browser
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'slow or browser'
+
+faults: $(READY) ## break a real federation on purpose, in every way we know: about twenty minutes
+	$(BIN)/python -m pytest -q -s -m faults tests/faults
 
 bench: $(READY) ## every number of docs/benchmarks.md about the engines; installs peers in .bench/
 	$(BIN)/python -m simulations.benchmarks.engines

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from daemons.terminal import Format, run_command
-from simulations import cli_study
+from simulations import cli_poc, cli_study
 
 app = typer.Typer(
     name="wardround",
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_study.app, name="study")
+app.command()(cli_poc.poc)
 
 Sets = Annotated[
     list[str] | None,

@@ -1,0 +1,93 @@
+"""A federation made ready: homes, keys, kits, cases, and a frozen study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from client.cases.open import open_cases
+from client.home import Deployment, HomePaths, open_store
+from client.home import make_home as make_site_home
+from client.home import read_config as read_site
+from client.site import Arrival, enrol
+from daemons.ports import free_port
+from protocol.records import Indices
+from protocol.study import Study, load
+from server.home import make_home as make_server_home
+from server.home import read_config as read_server
+from simulations.freezing import freeze_study
+from simulations.hospitals import rows_of, site_key
+from simulations.plan import write_json
+from simulations.poc.commands import ask, call
+from simulations.poc.layout import Layout
+
+
+def prepare(layout: Layout, file: Path, overrides: list[str]) -> None:
+    """Make everything that is not there yet; a preparation that was cut short begins anew."""
+    if layout.ready.exists():
+        return
+    study = load(file, overrides)
+    freeze_study(file, overrides, layout.study, None)
+    _server(layout)
+    cases = open_cases("phantom", study.task, study.seed)
+    for number, (name, rows) in enumerate(rows_of(study, cases).items()):
+        _site(layout, name)
+        _cases(layout, study, name, number, rows)
+    write_json(layout.ready, {"format": 1, "sites": list(layout.names)})
+
+
+def _server(layout: Layout) -> None:
+    home = layout.server
+    address = f"localhost:{free_port()}"
+    listen = address.replace("localhost", "127.0.0.1")
+    call("wardround-server", "init", "--address", address, "--listen", listen, home=home)
+    ports = {"superlink_port": free_port(), "dashboard": f"127.0.0.1:{free_port()}"}
+    make_server_home(home, read_server(home).model_copy(update=ports))
+
+
+def _site(layout: Layout, name: str) -> None:
+    """The site's home, joined by the commands that its admin and the server's would use."""
+    home, kit = layout.site(name), layout.out / f"{name}.kit.json"
+    call("wardround-site", "init", name, home=home)
+    request = HomePaths(home).request
+    fingerprint = ask("wardround-site", "request", home=home)["fingerprint"]
+    words = ("sites", "add", name, str(request), "--out", str(kit), "--fingerprint", fingerprint)
+    said = ask("wardround-server", *words, home=layout.server)
+    call("wardround-site", "join", str(kit), "--fingerprint", said["fingerprint"], home=home)
+    config = read_site(home)
+    joined = config.deployment or Deployment()
+    own = {"runtime_port": free_port(), "progress_seconds": 2.0, "silence_seconds": 90.0}
+    deployment = joined.model_copy(update=own)
+    make_site_home(home, config.model_copy(update={"deployment": deployment}))
+
+
+def _cases(layout: Layout, study: Study, name: str, number: int, rows: Indices) -> None:
+    """Enrol the site's share of the phantom; what is true of it goes to its readers alone.
+
+    The secret that keys the cases comes from the study's seed here, as in a simulation, so that
+    both choose the same cases and end with the same model.
+    """
+    home, key = layout.site(name), site_key(study, number)
+    cases = open_cases("phantom", study.task, study.seed)
+    targets = np.zeros((0, 2)) if cases.targets is None else cases.targets  # a phantom has them
+    own = [int(row) for row in rows if cases.splits[row] != "test"]
+    np.save(home / "images.npy", cases.images[own], allow_pickle=False)
+    make_site_home(home, read_site(home).model_copy(update={"images": "images.npy"}))
+    secret = HomePaths(home).keys / "site.secret"
+    secret.write_bytes(key.secret)
+    arrival = Arrival(
+        names=[cases.keys[i] for i in own],
+        patients=[cases.patients[i] for i in own],
+        splits=["pool"] * len(own),
+        rows=list(range(len(own))),
+    )
+    store = open_store(home)
+    try:
+        enrol(store, key, arrival, clustered=cases.clustered)
+    finally:
+        store.close()
+    truths = {key.case(cases.keys[i]): [int(v) for v in targets[i]] for i in own}
+    layout.truths(name).parent.mkdir(parents=True, exist_ok=True)
+    layout.truths(name).write_text(json.dumps(truths), encoding="utf-8")

@@ -1,0 +1,58 @@
+"""kill -9 of every process of a running federation, at steps that nobody chose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulations.poc.rig import Broken, federation, sabotage
+from simulations.poc.soundness import check_sound
+
+pytestmark = [pytest.mark.faults, pytest.mark.filterwarnings("ignore::pytest.PytestWarning")]
+
+SERVER = ("server.coordination", "flower-superlink", "flower-superexec", "nginx: master")
+SERVER += ("server.flower.keeper", "flwr-serverapp", "wardround-server")
+SITE = ("client.flower.supernode", "flower-superexec", "flwr-clientapp", "client.attendance")
+SITE += ("simulations.poc.readers", "wardround-site")
+
+
+def killed_in_turn(broken: Broken, home: Path, parts: tuple[str, ...], pause: float) -> str:
+    """The study's last state, after one process of each kind was killed while it ran."""
+    hits: dict[str, bool] = {}
+
+    def deed(part: str) -> None:
+        hits[part] = broken.kill_when_there(home, part)
+
+    work = sabotage([lambda part=part: deed(part) for part in parts], pause)  # type: ignore[misc]
+    state = broken.until_over()
+    work.join(1.0)
+    assert [part for part in parts if not hits.get(part)] == []
+    return state
+
+
+def test_the_servers_processes_are_killed_one_by_one(tmp_path: Path) -> None:
+    with federation(tmp_path / "poc", 3) as broken:
+        assert killed_in_turn(broken, broken.layout.server, SERVER, pause=14.0) == "ended"
+        check_sound(broken.layout, broken.identity)
+
+
+def test_a_sites_processes_are_killed_one_by_one(tmp_path: Path) -> None:
+    with federation(tmp_path / "poc", 3) as broken:
+        home = broken.layout.site("site-02")
+        assert killed_in_turn(broken, home, SITE, pause=14.0) == "ended"
+        check_sound(broken.layout, broken.identity)
+
+
+def test_the_whole_machine_loses_power(tmp_path: Path) -> None:
+    """Every process at once, twice; then everything is started as a machine would at its boot."""
+    with federation(tmp_path / "poc", 3) as broken:
+
+        def power_cut() -> None:
+            broken.kill_everything()
+            broken.start_all()
+
+        work = sabotage([power_cut, power_cut], pause=45.0)
+        assert broken.until_over() == "ended"
+        work.join(1.0)
+        check_sound(broken.layout, broken.identity)
