@@ -170,7 +170,7 @@ def described(study: Study, parameters: int, site: str = "x" * 41) -> Sequence[R
 
 
 def _checked(kind: str, document: Mapping[str, Any], arrays: Taken, line: Line) -> Released:
-    text = json.dumps(document)
+    text = json.dumps(document, sort_keys=True)  # the same digest when it is sent again
     size = len(text) + sum(len(n) + ARRAY_BYTES + a.nbytes for n, a in arrays.items())
     if size > line.rule.largest:  # before anything is looked at number by number
         raise KeptBack(f"{kind}: more than {line.rule.largest} bytes")

@@ -17,7 +17,7 @@ from client.store.store import SiteStore, now
 
 _FACT = "audit-summed"
 _SHORT, _LONG = 60.0, 3600.0  # seconds; a refusal's while doubles as long as it goes on
-_MOST = 256
+_MOST = 64  # kinds at a time
 
 
 @dataclass(frozen=True, slots=True)
