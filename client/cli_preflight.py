@@ -13,9 +13,11 @@ app = typer.Typer()
 def preflight(home: Home, form: Format = "text") -> None:
     """Check machine, network and server before the daemon starts; 1 if something must be mended."""
     from client import preflight as checks
+    from client.attendance.dial import forget_environment
     from daemons.preflight import as_json, as_text, exit_code
 
     check_format(form)
+    forget_environment()  # the proxy of site.toml counts, as it does for the daemon
     made = checks.preflight(home)
     if form == "json":
         print_json(as_json(made))
