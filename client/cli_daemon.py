@@ -12,21 +12,15 @@ app = typer.Typer()
 @app.command()
 def start(home: Home) -> None:
     """Keep the site's services running, in the foreground, until SIGTERM or Ctrl-C."""
-    import os
-
-    from client.flower.services import prepare, services
-    from client.home import read_config
+    from client.daemon import become
+    from client.home import deployed, read_config
     from client.joining import joined
-    from client.paths import HomePaths
-    from daemons.supervisor import supervise
 
-    os.umask(0o077)
     home = home.resolve()
     read_config(home)
     joined(home)
-    prepare(home)
-    paths = HomePaths(home)
-    supervise(services(home, read_config(home)), home, paths.run, paths.logs)
+    deployment = deployed(read_config(home))
+    become(home, deployment.runtime_port, deployment.silence_seconds)
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""What a site's daemon keeps running, and how it notices a SuperNode that has gone deaf."""
+"""What a site's daemon keeps running, and how it notices a SuperNode that has gone deaf.
+
+Imports little: the daemon itself is a process that lives for weeks beside its children.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from client.flower.environment import flower_environment
-from client.home import Deployment, HomeConfig, deployed
 from client.paths import HomePaths
 from daemons.ports import is_listening
 from daemons.service import Alive, Service
@@ -21,17 +23,15 @@ _SETTLED = 5.0  # seconds that installing a kit may take
 _OUTAGE = 5  # times the silence: then even a SuperNode is restarted whose server seems away
 
 
-def services(home: Path, config: HomeConfig) -> list[Service]:
+def services(home: Path, port: int, silence: float) -> list[Service]:
     """The children of a site's daemon, in the order of their start.
 
     Args:
-        home: absolute; `prepare` has been called.
-        config: of the home.
-    Raises:
-        HomeError: the site has joined no federation.
+        home: absolute, of a site that has joined; `prepare` has been called.
+        port: of the SuperNode's Runtime API, on loopback.
+        silence: seconds without reaching the server after which a SuperNode is started anew.
     """
-    paths, deployment = HomePaths(home), deployed(config)
-    port = deployment.runtime_port
+    paths = HomePaths(home)
     flower = flower_environment(paths)
     return [
         Service(
@@ -39,7 +39,7 @@ def services(home: Path, config: HomeConfig) -> list[Service]:
             _ours("client.flower.supernode", home),
             flower,
             ready=lambda: is_listening("127.0.0.1", port),
-            sick=deaf(paths, deployment),
+            sick=deaf(paths, silence),
         ),
         Service("superexec", _ours("client.flower.superexec", home), flower, grace=5.0),
         Service("attendance", _ours("client.attendance", home)),
@@ -59,7 +59,7 @@ def prepare(home: Path) -> None:
     launcher.chmod(0o700)
 
 
-def deaf(paths: HomePaths, deployment: Deployment) -> Callable[[Alive], str]:
+def deaf(paths: HomePaths, patience: float) -> Callable[[Alive], str]:
     """The watchdog's question about a SuperNode: "", or why it is to be started anew.
 
     While the stream to the server is down as well, the server is away and not the SuperNode deaf:
@@ -69,12 +69,12 @@ def deaf(paths: HomePaths, deployment: Deployment) -> Callable[[Alive], str]:
     def sick(alive: Alive) -> str:
         age = time.monotonic() - alive.since
         silence = min(age, _age(paths.beat))
-        patience = deployment.silence_seconds * (1 if _attended(paths) else _OUTAGE)
+        most = patience * (1 if _attended(paths) else _OUTAGE)
         if age < _YOUNG:
             return ""
         if _age(paths.kit / "site.crt") < age - _SETTLED:
             return "the certificate was renewed"
-        return f"has not reached the server for {silence:.0f} s" if silence >= patience else ""
+        return f"has not reached the server for {silence:.0f} s" if silence >= most else ""
 
     return sick
 

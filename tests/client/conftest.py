@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from client.home import make_home, read_config
+from client.home import deployed, make_home, read_config
 from client.joining import join, make_site
 from client.paths import HomePaths
 from daemons.ports import free_port
@@ -114,7 +114,8 @@ class Loopback:
         from client.flower.services import prepare, services
 
         prepare(self.site)
-        supernode, superexec, _ = services(self.site, read_config(self.site))
+        deployment = deployed(read_config(self.site))
+        supernode, superexec, _ = services(self.site, deployment.runtime_port, 180.0)
         return [self.start(s.command, self.site, {**env, **s.env}) for s in (supernode, superexec)]
 
     def words(self) -> str:
