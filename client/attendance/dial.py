@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import grpc.aio
 
 from client.home import Deployment
 from client.paths import HomePaths
+
+METHOD = "/wardround.v1.Coordination/Attend"
 
 _CLIENT: Sequence[tuple[str, int]] = (
     ("grpc.keepalive_time_ms", 20_000),
@@ -23,6 +26,7 @@ _CLIENT: Sequence[tuple[str, int]] = (
     ("grpc.service_config_disable_resolution", 1),  # asks no name server for more than the address
     ("grpc.max_receive_message_length", 2 << 20),
 )
+_TELLING = 1.0  # seconds
 _PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "no_proxy", "no_grpc_proxy", "all_proxy")
 _PREFIXES = ("grpc_address_http_proxy",)
 
@@ -92,6 +96,29 @@ def channel(paths: HomePaths, deployment: Deployment) -> grpc.aio.Channel:
     if deployment.proxy:
         proxy = ("grpc.http_proxy", f"http://{deployment.proxy}")
     return grpc.aio.secure_channel(deployment.server, credentials, options=[*_CLIENT, proxy])
+
+
+async def why_not(channel: grpc.aio.Channel) -> Ending | None:
+    """Wait until the channel stands; None once it does, else why not. Nothing is said on it yet."""
+    state = channel.get_state(try_to_connect=True)
+    while state is not grpc.ChannelConnectivity.READY:
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            return await _why(channel)
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
+    return None
+
+
+async def _why(channel: grpc.aio.Channel) -> Ending:
+    """What a call says that cannot begin: only a call is told why there is no connection."""
+    call = channel.stream_stream(METHOD, bytes, bytes)(None)
+    try:
+        code = await asyncio.wait_for(call.code(), _TELLING)
+        return ending(code, await call.details() or "")
+    except TimeoutError:  # it could begin after all
+        return ending(grpc.StatusCode.UNAVAILABLE, "")
+    finally:
+        call.cancel()
 
 
 def ending(code: grpc.StatusCode, details: str) -> Ending:

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from client.attendance.dial import Ending, ending
+from client.attendance.dial import METHOD, Ending, ending, why_not
 from client.attendance.errand import Errands
 from client.attendance.news import News
 from client.attendance.notice import Notice
@@ -25,7 +25,6 @@ from protocol.coordination import PROTOCOL, SILENT_BEATS
 from protocol.coordination_pb2 import FromServer, FromSite, Welcome
 from protocol.egress import KeptBack
 
-_METHOD = "/wardround.v1.Coordination/Attend"
 _ANSWER = 30.0  # seconds until the welcome
 _TICK = 0.5  # seconds between two looks at what there is to tell
 _SHORTEST, _LONGEST = 0.05, 300.0  # seconds between heartbeats that a server may ask for
@@ -63,8 +62,15 @@ class Stream:
 
     async def attend(self, channel: grpc.aio.Channel) -> Ending:
         """Keep the stream until it ends; how it did. Cancelled, it ends at once."""
+        try:
+            wrong = await asyncio.wait_for(why_not(channel), _ANSWER)
+        except TimeoutError:
+            return Ending("the server does not answer")
+        return wrong or await self._attend(channel)
+
+    async def _attend(self, channel: grpc.aio.Channel) -> Ending:
         open_stream = channel.stream_stream(
-            _METHOD,
+            METHOD,
             request_serializer=bytes,  # what the gate let out, as it is
             response_deserializer=FromServer.FromString,
         )

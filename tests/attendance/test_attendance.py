@@ -193,11 +193,14 @@ def test_a_server_that_restarts_is_found_again(attending: Any, hospital: Any, wa
     async def scene(desk: Any) -> None:
         await wait(lambda: desk.heard("heartbeat"))
         await desk.close()
-        await wait(lambda: hospital.told["state"] == "waiting")
+        await wait(lambda: hospital.told["refusal"] == "nothing listens at the server's address")
+        await asyncio.sleep(1)
         await desk.open()
         await wait(lambda: len(desk.heard("arrival")) == 2)
 
     attending(scene)
+    rows = hospital.store.connection.execute("SELECT count(*) FROM audit WHERE record = 'Arrival'")
+    assert rows.fetchone()[0] == 2  # what nobody could hear did not leave
 
 
 @pytest.mark.parametrize(
