@@ -76,7 +76,7 @@ def check_names(study: Study, packages: Collection[str]) -> None:
 async def wrong_names(home: Path, study: Study, patience: float = _PATIENCE) -> str:
     """What `check_names` says of a study, asked of a process of its own; "" if nothing is wrong."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "client.examining", str(home)),
+        *(sys.executable, "-I", "-m", "client.examining", str(home)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -83,12 +83,15 @@ async def attend_for_ever(home: Path, slow: float = SLOW) -> None:
 async def _attempt(paths: HomePaths, stream: Stream) -> Ending:
     try:
         _, deployment = deployment_of(paths.home)
-        async with channel(paths, deployment) as dialed:
-            return await stream.attend(dialed)
+        dialed = channel(paths, deployment)
     except HomeError:
         return Ending("site.toml cannot be read", slow=True)
+    except ValueError:
+        return Ending("the proxy in site.toml: accepted is [user:password@]host:port", slow=True)
     except OSError:
         return Ending("a key or certificate of this site is missing", slow=True)
+    async with dialed:
+        return await stream.attend(dialed)
 
 
 def run(home: Path, slow: float = SLOW) -> None:

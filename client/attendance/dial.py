@@ -12,6 +12,7 @@ import grpc.aio
 
 from client.home import Deployment
 from client.paths import HomePaths
+from daemons.proxy import Proxy
 
 METHOD = "/wardround.v1.Coordination/Attend"
 
@@ -86,16 +87,18 @@ def channel(paths: HomePaths, deployment: Deployment) -> grpc.aio.Channel:
 
     Raises:
         OSError: a key or certificate is missing.
+        ValueError: the proxy is none.
     """
     credentials = grpc.ssl_channel_credentials(
         root_certificates=(paths.kit / "server-ca.crt").read_bytes(),
         private_key=(paths.keys / "coordination.key").read_bytes(),
         certificate_chain=(paths.kit / "site.crt").read_bytes(),
     )
-    proxy: tuple[str, str | int] = ("grpc.enable_http_proxy", 0)
-    if deployment.proxy:
-        proxy = ("grpc.http_proxy", f"http://{deployment.proxy}")
-    return grpc.aio.secure_channel(deployment.server, credentials, options=[*_CLIENT, proxy])
+    proxy = Proxy.parse(deployment.proxy)
+    way: tuple[str, str | int] = ("grpc.enable_http_proxy", 0)
+    if proxy is not None:
+        way = ("grpc.http_proxy", proxy.url)
+    return grpc.aio.secure_channel(deployment.server, credentials, options=[*_CLIENT, way])
 
 
 async def why_not(channel: grpc.aio.Channel) -> Ending | None:

@@ -104,7 +104,7 @@ class News:
 
     def _fresh(self, identity: str) -> list[Progress]:
         """The newest cycle's counts and those of the one before, where they are to be told."""
-        newest, moment = self.store.readings.newest(identity), time.monotonic()
+        newest, moment = self.store.cycles.newest(identity), time.monotonic()
         told = []
         for cycle in range(max(newest - 1, 0), newest + 1) if newest is not None else ():
             count = self._count(identity, cycle)

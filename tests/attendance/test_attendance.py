@@ -162,8 +162,10 @@ def test_a_log_from_an_old_copy_is_noted_once(attending: Any, hospital: Any, wai
 
 
 def test_heads_follow_fresh_lines_and_do_not_follow_themselves(
-    attending: Any, hospital: Any, wait: Any
+    attending: Any, hospital: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("client.attendance.news._HEAD_EVERY", 0.2)
+
     async def scene(desk: Any) -> None:
         await wait(lambda: desk.heard("heartbeat"))
         with hospital.store.transaction():
@@ -172,7 +174,7 @@ def test_heads_follow_fresh_lines_and_do_not_follow_themselves(
         assert first.hash in {
             str(r[0]) for r in hospital.store.connection.execute("SELECT hash FROM audit")
         }
-        await asyncio.sleep(2.6)
+        await asyncio.sleep(1.0)
         assert len(desk.heard("head")) == 1
 
     attending(scene)

@@ -53,7 +53,7 @@ class Proxy:
         self.carried.clear()
 
 
-@pytest.mark.parametrize("user", ["", "ann:secret"])
+@pytest.mark.parametrize("user", ["", "ann:s@cr%t/:x"])
 def test_the_stream_goes_through_the_proxy(
     user: str, attending: Any, hospital: Any, wait: Any
 ) -> None:
@@ -83,6 +83,16 @@ def test_a_proxy_that_refuses_is_told_of(attending: Any, hospital: Any, wait: An
         desk.hang_up()
         await wait(lambda: "another user or password" in hospital.told["refusal"])
         proxy.server.close()
+
+    attending(scene)
+
+
+def test_a_proxy_that_is_none_is_told_of(attending: Any, hospital: Any, wait: Any) -> None:
+    async def scene(desk: Any) -> None:
+        await wait(lambda: desk.heard("arrival"))
+        hospital.set(proxy="ann:secret@nowhere")
+        desk.hang_up()
+        await wait(lambda: "accepted is [user:password@]host:port" in hospital.told["refusal"])
 
     attending(scene)
 
