@@ -109,8 +109,10 @@ def _print_table(rows: Sequence[Mapping[str, object]]) -> None:
         expires = str(row["not_after"])[:10]
         online = "yes" if row["online"] else "no"
         node = "-" if row["node"] is None else str(row["node"])
-        known = (str(row["number"]), str(row["name"]), str(row["state"]))
-        lines.append((*known, expires, str(row["days_left"]), node, online))
+        left = int(str(row["days_left"]))
+        state = "expired" if row["state"] == "active" and left < 0 else str(row["state"])
+        known = (str(row["number"]), str(row["name"]), state)
+        lines.append((*known, expires, str(left), node, online))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
         print("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip())

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.home import read_config
 from client.paths import HomePaths
-from daemons.joining import read_kit
+from daemons.joining import read_kit, read_request
 from daemons.secrets import node_key, tls_key
 from server.home import ServerPaths
+from server.joining import admit
+from server.registry.registry import Registry
 
 Say = Callable[..., Any]
 Make = Callable[..., HomePaths]
@@ -251,3 +254,12 @@ def test_flower_takes_the_node_key(site: Make) -> None:
     assert public_key_to_bytes(public) == try_load_public_key(north.keys / "node.pub")
     request = json.loads(north.request.read_text())
     assert (north.keys / "node.pub").read_text().strip() == request["node_key"]
+
+
+def test_a_list_shows_what_has_expired(server: ServerPaths, site: Make, say: Say) -> None:
+    registry = Registry.open(server.registry)
+    request, long_ago = read_request(site("north").request), datetime(2020, 1, 1, tzinfo=UTC)
+    admit(server, registry, request, long_ago, renewal=False)
+    registry.close()
+    said = say("wardround-server", "sites", "list", home=server.home).out
+    assert re.search(r"north +expired +2021-01-30 +-\d{4}", said)
