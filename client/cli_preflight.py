@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from daemons.terminal import Format, Home, check_format, print_json
@@ -24,3 +26,22 @@ def preflight(home: Home, form: Format = "text") -> None:
     else:
         print(as_text(made))
     raise typer.Exit(exit_code(made))
+
+
+@app.command()
+def systemd(
+    home: Home,
+    user: Annotated[str, typer.Option(help="System user that runs the daemon.")] = "wardround",
+    form: Format = "text",
+) -> None:
+    """Print a systemd unit for this site's daemon: its own user, few rights."""
+    from client.home import read_config
+    from daemons.systemd import Unit
+
+    check_format(form)
+    description = f"wardround site {read_config(home).name}"
+    unit = Unit("wardround-site", description, home.resolve(), user, devices=True)
+    if form == "json":
+        print_json({"format": 1, "file": unit.file, "text": unit.text()})
+    else:
+        print(unit.text(), end="")
