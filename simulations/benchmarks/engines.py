@@ -1,5 +1,5 @@
 """How fast the local engine is: against a plain PyTorch loop, Ray, NVFLARE and MONAI's transforms;
-and what the coordination service needs for many sites.
+what the coordination service needs for many sites, and the daemon at one.
 
     python -m simulations.benchmarks.engines [--quick] [--only NAME] [--repeats N] [--json FILE]
 
@@ -27,6 +27,7 @@ def benchmarks() -> Mapping[str, Benchmark]:
     """Every benchmark by name, in the order they run."""
     from simulations.benchmarks.augmentation import augmentation
     from simulations.benchmarks.coordination import coordination
+    from simulations.benchmarks.daemon import daemon
     from simulations.benchmarks.memory import memory
     from simulations.benchmarks.nvflare_rounds import against_nvflare
     from simulations.benchmarks.overhead import overhead, workers
@@ -42,6 +43,7 @@ def benchmarks() -> Mapping[str, Benchmark]:
         "ray": against_ray,
         "nvflare": against_nvflare,
         "coordination": coordination,
+        "daemon": daemon,
     }
 
 
