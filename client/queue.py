@@ -16,8 +16,8 @@ class ReadingRefused(ValueError):
 
 def current_cycle(store: SiteStore, study: Study) -> int | None:
     """The cycle whose cases readers are asked; None where none is open."""
-    cycle = store.readings.newest(study.identity)
-    return None if cycle is None or store.readings.closed(study.identity, cycle) else cycle
+    cycle = store.cycles.newest(study.identity)
+    return None if cycle is None or store.cycles.closed(study.identity, cycle) else cycle
 
 
 def next_case(store: SiteStore, study: Study, cycle: int, reader: str) -> Opening | None:
@@ -38,7 +38,7 @@ def waiting(store: SiteStore, study: Study, cycle: int) -> list[Opening]:
 
     None once the grant is spent or the cycle is closed.
     """
-    if store.readings.closed(study.identity, cycle):
+    if store.cycles.closed(study.identity, cycle):
         return []
     if spent(store, study, cycle) >= store.readings.granted(study.identity, cycle):
         return []
@@ -66,7 +66,7 @@ def submit(store: SiteStore, study: Study, cycle: int, opening: Opening, reading
     _check(study, reading)
     with store.transaction():
         identity = study.identity
-        if store.readings.closed(identity, cycle):
+        if store.cycles.closed(identity, cycle):
             raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
         if opening.case not in {o.case for o in store.readings.opened(identity, cycle)}:
             raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")

@@ -17,13 +17,14 @@ KINDS: Mapping[str, type] = {
     "report": SiteReport,
     "allocate": Grant,
     "select": Selected,
+    "deadline": SiteProgress,
     "close": SiteProgress,
     "read": SiteProgress,
     "settle": SiteProgress,
     "train": SiteUpdate,
     "evaluate": SiteEvaluation,
 }
-"""What a committed step keeps of each site."""
+"""What a committed step keeps of each site. "deadline" holds those who were not done by then."""
 
 TOP_UP = 1
 """Sequence number of the grants that share what slow sites returned."""

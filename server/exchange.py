@@ -145,9 +145,8 @@ class Exchange:
         return set(self._of)
 
     def _settled(self, site: str) -> bool:
-        here = self._sites[site]
-        turning = here.code in _TURNING and self._answered >= self.needed and not here.sent
-        return here.final or turning
+        here, enough = self._sites[site], self._answered >= self.needed
+        return here.final or (here.code in _TURNING and enough and not here.sent)
 
     def _over(self) -> bool:
         """Whether the step ends with those who have answered."""
@@ -168,7 +167,7 @@ class Exchange:
         self._ask()
         fresh = False
         first = list(self._sites[site].sent)
-        waiting = first + [mid for mid, of in self._of.items() if of != site]
+        waiting = first + [mid for mid in self._of if mid not in first]
         for start in range(0, len(waiting), _AT_ONCE):
             for message in self.grid.pull_messages(waiting[start : start + _AT_ONCE]):
                 fresh = self._heard(message) or fresh
@@ -185,10 +184,9 @@ class Exchange:
         due = [n for n, s in self._sites.items() if not s.final and s.due <= now]
         if due:
             there, nodes = set(self.grid.get_node_ids()), self.roster()
-            away = [n for n in due if nodes.get(n, -1) not in there]
-            for name in away:
+            for name in due:  # who is not there is looked for again in a while
                 self._sites[name].due = now + min(self.timing.retry, self.timing.patience)
-            self._push({n: nodes[n] for n in due if n not in away}, now)
+            self._push({n: nodes[n] for n in due if nodes.get(n, -1) in there}, now)
         self._due = min((s.due for s in self._sites.values() if not s.final), default=math.inf)
 
     def _push(self, nodes: Mapping[str, int], now: float) -> None:
@@ -239,8 +237,7 @@ class Exchange:
                 self._fail(here, self.timing.again)
                 return
         here.final = True
-        counts = not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
-        self._answered += counts
+        self._answered += not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
 
     def _fail(self, here: _Site, pause: float) -> None:
         """Ask again after that pause, with the patience of a first question."""

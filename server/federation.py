@@ -161,9 +161,9 @@ class Federation:
             )
 
     def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
-        """The answers of those that are there now, and that come within the grace."""
+        """The answers of those that are there now, and that come before they would be asked again."""
         exchange = self._exchange(stage, contents, 0)
-        short = min(self.timing.grace, self.timing.patience)
+        short = min(self.timing.resend, self.timing.patience)
         hasty = replace(self.timing, patience=short, grace=0.0)
         exchange = replace(exchange, timing=hasty)
         yield from (r for _, r in exchange.replies() if not isinstance(r, Refusal))

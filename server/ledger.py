@@ -210,12 +210,7 @@ class Ledger:
 
     def time(self, stage: Stage) -> datetime | None:
         """When a step was committed; None if it was not."""
-        row = self.connection.execute(
-            "SELECT at FROM steps WHERE study = ? AND cycle = ? AND step = ? AND round = ? "
-            "AND sequence = ?",
-            (self.study, stage.cycle, stage.step, stage.round, stage.sequence),
-        ).fetchone()
-        return None if row is None else datetime.fromisoformat(row[0])
+        return next((c.at for c in self.committed() if c.stage == stage), None)
 
     def close(self) -> None:
         """Release the file."""

@@ -57,15 +57,17 @@ class Reading:
 
     def _read(self) -> dict[str, SiteProgress]:
         hours = self.c.study.reading.deadline_hours
-        slow = self.c.ledger.records(Stage(self.cycle, "close"), SiteProgress)
-        if slow is None:
-            seen, late = self._wait(Stage(self.cycle, "select"), self.shared, hours)
-            slow = self._close_first(late, seen) if late else None
+        late = self.c.ledger.records(Stage(self.cycle, "deadline"), SiteProgress)
+        if late is None:
+            seen, behind = self._wait(Stage(self.cycle, "select"), self.shared, hours)
+            late = {s: seen.get(s, SiteProgress(s, 0, 0, 0, 0.0, waiting=1)) for s in behind}
+            if late:  # kept before any is closed: closed, it would look like one that was done
+                self.c.ledger.commit(Stage(self.cycle, "deadline"), late)
         else:
             seen = self.c.rooms.look(self.cycle, self.shared)
         granted = dict(self.shared)
-        if slow is not None:
-            extra = self._top_up(slow, seen)
+        if late:
+            extra = self._top_up(list(late), seen)
             granted = together(grants(self.c.ledger, self.cycle))
             if extra:
                 stage = Stage(self.cycle, "select", 0, TOP_UP)
@@ -101,12 +103,15 @@ class Reading:
 
     def _close_first(
         self, late: Sequence[str], seen: Mapping[str, SiteProgress]
-    ) -> dict[str, SiteProgress]:
+    ) -> Mapping[str, SiteProgress]:
         """Close the slow sites that are there; the others may still be given what these leave.
 
         Raises:
             QuorumLost: with those that are done they are too few.
         """
+        known = self.c.ledger.records(Stage(self.cycle, "close"), SiteProgress)
+        if known is not None:
+            return known
         told = _by_site(self.c.federation.close(self.cycle, late))
         answered, needed = len(self.shared) - len(late) + len(told), self.c.federation.needed
         if answered < needed:
@@ -118,14 +123,13 @@ class Reading:
         self.c.ledger.commit(Stage(self.cycle, "close"), closed)
         return closed
 
-    def _top_up(
-        self, slow: Mapping[str, SiteProgress], seen: Mapping[str, SiteProgress]
-    ) -> Mapping[str, Grant]:
+    def _top_up(self, late: Sequence[str], seen: Mapping[str, SiteProgress]) -> Mapping[str, Grant]:
         """Further grants to sites that are done, of what the slow ones returned."""
         ledger, stage = self.c.ledger, Stage(self.cycle, "allocate", 0, TOP_UP)
         extra = ledger.records(stage, Grant)
         if extra is None:
-            extra = self._extra(slow, seen)
+            returned = sum(p.returned for p in self._close_first(late, seen).values())
+            extra = self._extra(returned, late, seen)
             ledger.commit(stage, extra)
         opening = Stage(self.cycle, "select", 0, TOP_UP)
         if extra and ledger.records(opening, Selected) is None:
@@ -133,13 +137,12 @@ class Reading:
         return extra
 
     def _extra(
-        self, slow: Mapping[str, SiteProgress], seen: Mapping[str, SiteProgress]
+        self, returned: int, late: Sequence[str], seen: Mapping[str, SiteProgress]
     ) -> dict[str, Grant]:
-        returned = sum(p.returned for p in slow.values())
         free = [
             replace(report, capacity=report.capacity - self.shared[site].count)
             for site, report in self.told.items()
-            if site in self.shared and site not in slow and self._used_up(site, seen)
+            if site in self.shared and site not in late and self._used_up(site, seen)
         ]
         free = [report for report in free if report.capacity > 0]
         if returned <= 0 or not free:

@@ -15,5 +15,5 @@ def close(site: Site, study: Study, cycle: int) -> SiteProgress:
     What was open and not read goes back to the pool with the next cycle.
     """
     with site.store.transaction():
-        site.store.readings.close(study.identity, cycle, now())
+        site.store.cycles.close(study.identity, cycle, now())
     return progress(site.store, study, cycle, site.name)

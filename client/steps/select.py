@@ -33,7 +33,7 @@ def select(site: Site, study: Study, request: StepRequest) -> Outcome:
     key, grant = request.key, request.grant
     if grant is None or grant.count < 0:
         raise StepRefused(Code.BAD_REQUEST, "a select step without a grant")
-    if site.store.readings.closed(key.study, key.cycle):  # a message that was long under way
+    if site.store.cycles.closed(key.study, key.cycle):  # a message that was long under way
         raise StepRefused(Code.CONFLICT, f"a grant for cycle {key.cycle}, which is closed")
     count = grant.count
     openings = _openings(site, study, key, count)

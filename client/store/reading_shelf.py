@@ -111,28 +111,6 @@ class ReadingShelf:
         ).fetchone()
         return int(row[0])
 
-    def newest(self, study: str) -> int | None:
-        """The last cycle that has a grant; None before the first."""
-        row = self.connection.execute(
-            "SELECT max(cycle) FROM grants WHERE study = ?", (study,)
-        ).fetchone()
-        return None if row[0] is None else int(row[0])
-
-    def close(self, study: str, cycle: int, at: str) -> None:
-        """Let the cycle's grant take no further reading; closing it again changes nothing."""
-        self.connection.execute(
-            "INSERT OR IGNORE INTO closings VALUES (?, ?, ?)", (study, cycle, at)
-        )
-
-    def closed(self, study: str, cycle: int) -> bool:
-        """Whether the cycle takes no further reading: it was closed, or a later one has a grant."""
-        row = self.connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM closings WHERE study = :study AND cycle = :cycle) "
-            "OR EXISTS (SELECT 1 FROM grants WHERE study = :study AND cycle > :cycle)",
-            {"study": study, "cycle": cycle},
-        ).fetchone()
-        return bool(row[0])
-
     def add(self, study: str, cycle: int, case: int, purpose: Purpose, reading: Reading) -> None:
         """Append one answer. Durable once the transaction around it has committed."""
         self.connection.execute(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from client.store.case_shelf import CaseShelf
+from client.store.cycle_shelf import CycleShelf
 from client.store.offer_shelf import OfferShelf
 from client.store.reading_shelf import ReadingShelf
 from client.store.schema import MIGRATIONS
@@ -38,6 +39,7 @@ class SiteStore:
     readings: ReadingShelf
     steps: StepShelf
     offers: OfferShelf
+    cycles: CycleShelf
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> SiteStore:
@@ -64,6 +66,7 @@ class SiteStore:
             ReadingShelf(connection),
             StepShelf(connection),
             OfferShelf(connection),
+            CycleShelf(connection),
         )
 
     @contextmanager

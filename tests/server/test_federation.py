@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 
-from protocol.records import Grant, SiteProgress, SiteUpdate
+from protocol.records import GlobalState, Grant, SiteProgress, SiteUpdate
 from protocol.steps import Code, Refusal, Selected, StepRequest
 from server.exchange import REHEARSAL, Timing
 from server.federation import Federation, QuorumLost, SitesMissing
 from server.ledger import Stage
+from strategies.aggregation import AGGREGATION
 
 NAMES = ["west", "east", "mid", "north"]
 Nodes = Callable[..., Any]
@@ -216,9 +217,6 @@ def test_sites_of_one_number_are_put_in_order_by_name(function_grid: Any, node: 
 def test_averaging_two_hundred_sites_holds_a_few_updates_at_a_time(
     function_grid: Any, node: Nodes
 ) -> None:
-    from protocol.records import GlobalState
-    from strategies.aggregation import AGGREGATION
-
     alive: list[tuple[int, int]] = []
     living: weakref.WeakSet[Any] = weakref.WeakSet()
     replies: weakref.WeakSet[Message] = weakref.WeakSet()

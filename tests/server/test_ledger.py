@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from daemons.migrations import SchemaTooNew
 from protocol.records import Grant, SiteProgress, SiteUpdate
 from protocol.study import Study
+from server import account
 from server.ledger import Ledger, NotThisStudy, Stage
 
 SITES = ["west", "east", "mid"]  # in site order, which is not the alphabet's
@@ -148,3 +150,62 @@ def test_progress_of_minutes_keeps_its_tenth(ledger: Ledger) -> None:
     told = SiteProgress("east", 3, -1, 9, 3.4)
     ledger.commit(Stage(0, "read"), {"east": told})
     assert ledger.records(Stage(0, "read"), SiteProgress) == {"east": told}
+
+
+def test_a_ledger_is_looked_at_while_it_is_written(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    path = tmp_path / "a folder" / "ledger.db"
+    with pytest.raises(FileNotFoundError, match="no ledger"):
+        Ledger.look(path)
+    path.parent.mkdir()
+    made = Ledger.open(path, tiny_study(), "w")
+    made.settle_sites(SITES)
+    seen = Ledger.look(path)
+    assert (seen.study, seen.sites(), seen.committed()) == (made.study, SITES, [])
+    made.commit(Stage(0, "report"), {})
+    made.commit(Stage(0, "allocate"), grants(3, 2, 1))
+    made.commit(Stage(0, "train"), {}, "a.safetensors")
+    made.commit(Stage(0, "allocate", 0, 1), {"mid": Grant(2, "more")})
+    found = seen.committed()
+    assert [c.stage.step for c in found] == ["report", "allocate", "train", "allocate"]
+    assert [c.file for c in found] == ["", "", "a.safetensors", ""]
+    assert all(c.at == seen.time(c.stage) and c.at.tzinfo for c in found)
+    assert seen.time(Stage(1, "report")) is None
+    assert account.cycles(seen) == 1
+    both = account.grants(seen, 0)
+    assert [[g.count for g in both[site]] for site in SITES] == [[3], [2], [1, 2]]
+    assert account.together(both)["mid"] == Grant(3, "1 readings; more")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        seen.commit(Stage(1, "report"), {})
+    made.close()
+    seen.close()
+    again = Ledger.look(path)  # nobody else has it open
+    assert len(again.committed()) == 4
+    again.close()
+
+
+def test_settlements_count_from_the_cycle_at_whose_beginning_they_came(ledger: Ledger) -> None:
+    held = SiteProgress("east", 4, 0, 2, 1.0, waiting=2)
+    done = SiteProgress("west", 4, 0, 4, 2.0)
+    settled = SiteProgress("east", 2, 2, 2, 1.0)
+    assert account.progress(ledger, 1) == {}
+    ledger.commit(Stage(1, "read"), {"east": held, "west": done})
+    ledger.commit(Stage(1, "settle", 0, 2), {})
+    ledger.commit(Stage(1, "settle", 0, 3), {"east": settled})
+    assert account.held(account.progress(ledger, 1, 2)) == ["east"]
+    assert account.progress(ledger, 1) == {"east": settled, "west": done}
+    assert account.progress(ledger, 1, 3) == account.progress(ledger, 1)
+
+
+def test_a_ledger_of_a_newer_wardround_is_refused(
+    tmp_path: Path, tiny_study: Callable[..., Study]
+) -> None:
+    path = tmp_path / "ledger.db"
+    made = Ledger.open(path, tiny_study(), "w")
+    made.connection.execute("PRAGMA user_version = 99")
+    made.close()
+    with pytest.raises(SchemaTooNew, match="schema 99"):
+        Ledger.open(path, tiny_study(), "w")
+    with pytest.raises(SchemaTooNew, match="schema 99"):
+        Ledger.look(path)
