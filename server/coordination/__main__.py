@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemons.terminal import fail, unwritable
-from server.coordination.serving import SOCKET, check_address, serve
 
 _NAME = "coordination"
 
 
 def main(words: Sequence[str]) -> int:
     """Serve until told to stop. Exit codes: 0 stopped, 1 failed, 2 bad input."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; the log holds our words only
+    from server.coordination.serving import SOCKET, check_address, serve
+
     parser = argparse.ArgumentParser(prog="python -m server.coordination", description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="the server's home")
     parser.add_argument("--bind", default=SOCKET, help="unix:FILE, or a loopback port")

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -27,6 +27,7 @@ from server.coordination.checks import check, check_versions
 from server.coordination.intake import Intake
 from server.coordination.refusal import Refusal, invalid
 from server.coordination.stream import Stream
+from server.registry.outbox_shelf import OutboxShelf
 from server.registry.presence_shelf import PresenceShelf
 from server.registry.registry import now
 
@@ -122,6 +123,14 @@ class CoordinationService:
         stream.end(refusal)
         self._leave(stream)
 
+    def note(self, streams: Sequence[Stream]) -> None:
+        """Write down when these were heard and what they have carried out; in a transaction."""
+        connection = self.intake.registry.connection
+        PresenceShelf(connection).hear((s.site, s.heard_at, s.skew) for s in streams)
+        for stream in streams:
+            OutboxShelf(connection).acknowledge(stream.site, stream.acknowledged)
+            stream.fresh = False
+
     def close(self) -> None:
         """A planned stop: every site is told, nobody is let in any more."""
         self.closing = True
@@ -135,8 +144,11 @@ class CoordinationService:
             return
         del self.streams[stream.site]
         log(f"{stream.site} left")
+        registry = self.intake.registry
         try:
-            PresenceShelf(self.intake.registry.connection).leave(stream.site)
+            with registry.transaction():
+                self.note([stream])
+                PresenceShelf(registry.connection).leave(stream.site)
         except sqlite3.Error as error:  # the next start of the service puts it right
             log(f"{stream.site}: its leaving was not noted ({type(error).__name__})")
 

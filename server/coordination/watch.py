@@ -17,7 +17,6 @@ from server.coordination.service import CoordinationService, log
 from server.coordination.stream import Stream
 from server.registry.alarm_shelf import AlarmShelf
 from server.registry.outbox_shelf import Letter, OutboxShelf
-from server.registry.presence_shelf import PresenceShelf
 
 _TICK, _FLUSH = 0.5, 3.0  # seconds
 _LETTERS = 8  # at a time for one site: an offer may be large
@@ -60,14 +59,9 @@ class Watch:
     def flush(self) -> None:
         """Write down when sites were heard and what they have carried out."""
         streams = [stream for stream in self.service.streams.values() if stream.fresh]
-        if not streams:
-            return
-        with self.service.intake.registry.transaction():
-            PresenceShelf(self.connection).hear((s.site, s.heard_at, s.skew) for s in streams)
-            for stream in streams:
-                OutboxShelf(self.connection).acknowledge(stream.site, stream.acknowledged)
-        for stream in streams:
-            stream.fresh = False
+        if streams:
+            with self.service.intake.registry.transaction():
+                self.service.note(streams)
 
     def _forgive(self, moment: float) -> None:
         """Time in which this very service stood still is no silence of the sites."""

@@ -65,9 +65,13 @@ def test_acknowledgements_reach_the_registry(server: Any, make_site: Any, wait: 
     put(server, "acknowledger", "a", "b")
     site.arrive()
     orders(site, 2)
-    site.say(heartbeat=Heartbeat(acknowledged=2))
+    site.say(heartbeat=Heartbeat(acknowledged=1))
     query = "SELECT sequence FROM acknowledged WHERE site = 'acknowledger'"
-    wait(lambda: server.rows(query) == [(2,)])
+    wait(lambda: server.rows(query) == [(1,)])
+    site.say(heartbeat=Heartbeat(acknowledged=2))
+    site.said.put(None)  # and what was said last is kept as well
+    wait(lambda: not server.online("acknowledger"))
+    assert server.rows(query) == [(2,)]
 
 
 def test_a_site_ahead_of_an_old_registry_misses_nothing(server: Any, make_site: Any) -> None:
