@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from protocol.coordination_pb2 import Arrival, Heartbeat, Offer, Order
+from server.coordination.__main__ import main
 from server.registry.outbox_shelf import OutboxShelf
 
 Code = grpc.StatusCode
@@ -201,14 +202,17 @@ def test_a_locked_registry_is_waited_for(server: Any, make_site: Any) -> None:
         ([], "server.toml is missing"),
     ],
 )
-def test_bad_input_is_one_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "server.coordination", "--home", str(tmp_path), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert sentence in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_bad_input_is_one_sentence(
+    words: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)  # it goes to the home by itself: put back afterwards
+    monkeypatch.setenv("GRPC_VERBOSITY", "NONE")
+    assert main(["--home", str(tmp_path), *words]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert len(said.splitlines()) == 1
     assert not list(tmp_path.iterdir())
