@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from daemons.issuing import BEFORE, Leaf, dated, general_name, issue, key_usage
 from daemons.secrets import new_tls_key, private_pem, tls_key
 
 AUTHORITY_DAYS = 20 * 365
@@ -23,9 +22,7 @@ SERVER_DAYS = 10 * 365
 SITE_DAYS = 395
 """A site is renewed once a year, with a month to spare."""
 
-_BEFORE = timedelta(hours=1)  # a site whose clock is behind can use its certificate at once
 _SHA = hashes.SHA256()
-_Names: TypeAlias = Sequence[x509.GeneralName]
 
 
 class CertificateError(ValueError):
@@ -48,14 +45,6 @@ class Authority:
     def secret(self) -> bytes:
         """Its private key in PEM."""
         return private_pem(self.key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    subject: x509.Name
-    usage: ObjectIdentifier
-    names: _Names
-    days: int
 
 
 def pem(thing: x509.Certificate | x509.CertificateRevocationList) -> bytes:
@@ -91,12 +80,12 @@ def new_authority(title: str, at: datetime) -> Authority:
     )
     own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = (
-        _dated(x509.CertificateBuilder(), at, at + timedelta(days=AUTHORITY_DAYS))
+        dated(x509.CertificateBuilder(), at, at + timedelta(days=AUTHORITY_DAYS))
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
+        .add_extension(key_usage(authority=True), critical=True)
         .add_extension(own, critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own), critical=False
@@ -136,18 +125,18 @@ def server_certificate(
         at: now, UTC.
         days: that it is valid, and never longer than the authority.
     """
-    names = [_general_name(host) for host in hosts]
+    names = [general_name(host) for host in hosts]
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "wardround")])
-    leaf = _Leaf(subject, ExtendedKeyUsageOID.SERVER_AUTH, names, days)
-    return _issue(authority, public, leaf, at)
+    leaf = Leaf(subject, ExtendedKeyUsageOID.SERVER_AUTH, names, days)
+    return issue(authority.certificate, authority.key, public, leaf, at)
 
 
 def site_certificate(
     authority: Authority, request: x509.CertificateSigningRequest, at: datetime
 ) -> x509.Certificate:
     """A site's certificate (CN = its name, OU = site, O = wardround) for a checked request."""
-    leaf = _Leaf(site_subject(name_of(request)), ExtendedKeyUsageOID.CLIENT_AUTH, (), SITE_DAYS)
-    return _issue(authority, ec_public(request.public_key()), leaf, at)
+    leaf = Leaf(site_subject(name_of(request)), ExtendedKeyUsageOID.CLIENT_AUTH, (), SITE_DAYS)
+    return issue(authority.certificate, authority.key, ec_public(request.public_key()), leaf, at)
 
 
 def site_subject(name: str) -> x509.Name:
@@ -215,7 +204,7 @@ def revocation_list(
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(authority.certificate.subject)
-        .last_update(at - _BEFORE)
+        .last_update(at - BEFORE)
         .next_update(authority.certificate.not_valid_after_utc)
         .add_extension(x509.CRLNumber(int(at.timestamp() * 1000)), critical=False)
         .add_extension(
@@ -260,54 +249,3 @@ def days_left(certificate: Path, at: datetime | None = None) -> int:
     except FileNotFoundError:
         raise CertificateError(f"{certificate}: there is no certificate") from None
     return (until - (at or datetime.now(UTC))) // timedelta(days=1)
-
-
-def _issue(
-    authority: Authority, public: ec.EllipticCurvePublicKey, leaf: _Leaf, at: datetime
-) -> x509.Certificate:
-    until = min(at + timedelta(days=leaf.days), authority.certificate.not_valid_after_utc)
-    builder = (
-        _dated(x509.CertificateBuilder(), at, until)
-        .subject_name(leaf.subject)
-        .issuer_name(authority.certificate.subject)
-        .public_key(public)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([leaf.usage]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
-            critical=False,
-        )
-    )
-    if leaf.names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(leaf.names), critical=False)
-    return builder.sign(authority.key, _SHA)
-
-
-def _dated(
-    builder: x509.CertificateBuilder, at: datetime, until: datetime
-) -> x509.CertificateBuilder:
-    number = x509.random_serial_number()
-    return builder.serial_number(number).not_valid_before(at - _BEFORE).not_valid_after(until)
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
