@@ -12,6 +12,9 @@ from client.store.offer_shelf import Offer
 from client.store.store import SiteStore
 from protocol.study import Study, document
 
+MOST_OFFERS = 256
+"""As many as one message may tell the standing of; no server has so many studies."""
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -36,7 +39,7 @@ def keep(store: SiteStore, offer: Offer, study: Study, wrong: str) -> None:
         wrong: why it may not run here, "" if it may; it is then kept as refused, to be looked at.
 
     Raises:
-        OfferRefused: the study is known here with other first weights.
+        OfferRefused: the study is known here with other first weights, or there are too many.
     """
     approved = store.steps.weights(offer.identity)
     known = store.offers.find(offer.identity)
@@ -49,6 +52,8 @@ def keep(store: SiteStore, offer: Offer, study: Study, wrong: str) -> None:
         )
     if known is not None and known.weights == offer.weights:
         return
+    if known is None and len(store.offers.every()) >= MOST_OFFERS:
+        raise OfferRefused(f"one study more than the {MOST_OFFERS} that a site keeps")
     fresh = replace(_tidy(offer), document=json.dumps(document(study)))
     if wrong:
         fresh = replace(fresh, state="refused", decided=fresh.received)

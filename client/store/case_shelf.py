@@ -140,12 +140,7 @@ class CaseShelf:
     def exclude(self, patient: str) -> int:
         """How many cases left pool, training and audit with a patient (by patient key)."""
         self.connection.execute("UPDATE patients SET excluded = 1 WHERE key = ?", (patient,))
-        count = self.connection.execute(
-            "SELECT count(*) FROM cases JOIN patients ON patients.id = patient "
-            "WHERE patients.key = ?",
-            (patient,),
-        ).fetchone()
-        return int(count[0])
+        return int(self.of_patient(patient).size)
 
     def purge(self, patient: str, at: str) -> int:
         """Remove a patient with every case, reading and label; only tombstones stay.
@@ -153,12 +148,8 @@ class CaseShelf:
         Returns: how many cases were removed.
         """
         sql = self.connection.execute
-        ids = sql(
-            "SELECT cases.id, cases.key FROM cases JOIN patients ON patients.id = patient "
-            "WHERE patients.key = ?",
-            (patient,),
-        ).fetchall()
-        for case, key in ids:
+        ids = [int(i) for i in self.of_patient(patient)]
+        for case, key in zip(ids, self.keys_of(ids), strict=True):
             sql('INSERT INTO purging ("case") VALUES (?)', (case,))
             for table in ("readings", "labels", "openings", "locked"):
                 sql(f'DELETE FROM {table} WHERE "case" = ?', (case,))  # noqa: S608  # fixed names

@@ -145,6 +145,17 @@ def test_the_same_study_with_other_weights_is_not_taken_for_it(
     assert home.say("studies", "--format", "json").json["studies"][0]["standing"] == "waiting"
 
 
+def test_a_server_cannot_fill_the_disk_with_offers(
+    home: Any, tiny_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.receiving.MOST_OFFERS", 2)
+    for seed in range(2):
+        home.offer(tiny_study(f"seed={seed}"))
+    home.offer(tiny_study("seed=1"))
+    with pytest.raises(OfferRefused, match="one study more than the 2"):
+        home.offer(tiny_study("seed=2"))
+
+
 def test_an_offer_that_changes_while_its_plan_is_read_is_not_approved(
     home: Any, tiny_study: Callable[..., Study]
 ) -> None:
