@@ -81,15 +81,16 @@ def configured(paths: HomePaths, deployment: Deployment) -> SuperNodeLifespanCon
 
 
 def note_refusal(home: Path) -> None:
-    """One line in the audit log; a database that is busy or full does not undo the refusal."""
-    from client.audit.chain import Entry, append
+    """Tell the audit log; a database that is busy or full does not undo the refusal."""
+    from client.audit.chain import Entry
+    from client.audit.summed import refused
 
     with (
         suppress(DatabaseError, OSError),
         closing(open_store(home)) as store,
         store.transaction(),
     ):
-        append(store, Entry(plane="model", event="refused", record="Fab", words=REFUSED))
+        refused(store, Entry(plane="model", event="refused", record="Fab", words=REFUSED))
 
 
 def main() -> None:

@@ -145,42 +145,7 @@ class Loopback:
         )
         with self.control() as control:
             assert control._client.StartRun(request).HasField("run_id")
-        return self._grid()
-
-    def _grid(self) -> Any:
-        """Take the pending run's ServerApp task, as SuperExec and flwr-serverapp do."""
-        from flwr.common.serde import run_from_proto
-        from flwr.proto.runtime_pb2 import AcquireTaskRequest, PullTaskInputRequest
-        from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
-        from flwr.supercore.interceptors import (
-            RuntimeVersionHttpInterceptor,
-            SuperExecAuthHttpInterceptor,
-        )
-        from flwr.supercore.runtime import RuntimeHttpClient
-        from flwr.supercore.task_identity import TaskIdentity
-        from flwr.superlink.grid.http_grid import HttpGrid
-
-        address = f"127.0.0.1:{self.port}"
-        root = (self.server / "pki" / "loop-ca.crt").read_bytes()
-        secret = (self.server / "pki" / "superexec.secret").read_bytes()
-        acquire = "/flwr.proto.Runtime/AcquireTask"
-        with RuntimeHttpClient.from_server_address(
-            address, False, root,
-            [
-                RuntimeVersionHttpInterceptor(component_name="SuperExec"),
-                SuperExecAuthHttpInterceptor(master_secret=secret, protected_methods=[acquire]),
-            ],
-        ) as client:  # fmt: skip
-            wanted = AcquireTaskRequest(supported_task_types=["flwr-serverapp"])
-            token = _wait_until(lambda: client.AcquireTask(wanted).token)
-        grid = HttpGrid(address, False, root, token=token)
-        task = grid._runtime_client.PullTaskInput(PullTaskInputRequest())
-        TaskIdentity.task_id = task.task_id
-        TaskIdentity.run_id = task.run.run_id
-        TaskIdentity.node_id = task.context.node_id
-        grid.set_run(run_from_proto(task.run))
-        HeartbeatSender(make_task_heartbeat_fn_http(grid._runtime_client)).start()
-        return grid
+        return _grid(self.server, self.port)
 
     def ask(self, grid: Any, request: StepRequest, seconds: float = 60.0, kind: str = "") -> Any:
         """The site's reply to one message; None where none came in time."""
@@ -196,6 +161,42 @@ class Loopback:
         )
         replies = list(grid.send_and_receive([message], timeout=seconds))
         return replies[0] if replies else None
+
+
+def _grid(server: Path, port: int) -> Any:
+    """Take the pending run's ServerApp task, as SuperExec and flwr-serverapp do."""
+    from flwr.common.serde import run_from_proto
+    from flwr.proto.runtime_pb2 import AcquireTaskRequest, PullTaskInputRequest
+    from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
+    from flwr.supercore.interceptors import (
+        RuntimeVersionHttpInterceptor,
+        SuperExecAuthHttpInterceptor,
+    )
+    from flwr.supercore.runtime import RuntimeHttpClient
+    from flwr.supercore.task_identity import TaskIdentity
+    from flwr.superlink.grid.http_grid import HttpGrid
+
+    address = f"127.0.0.1:{port}"
+    root = (server / "pki" / "loop-ca.crt").read_bytes()
+    secret = (server / "pki" / "superexec.secret").read_bytes()
+    acquire = "/flwr.proto.Runtime/AcquireTask"
+    with RuntimeHttpClient.from_server_address(
+        address, False, root,
+        [
+            RuntimeVersionHttpInterceptor(component_name="SuperExec"),
+            SuperExecAuthHttpInterceptor(master_secret=secret, protected_methods=[acquire]),
+        ],
+    ) as client:  # fmt: skip
+        wanted = AcquireTaskRequest(supported_task_types=["flwr-serverapp"])
+        token = _wait_until(lambda: client.AcquireTask(wanted).token)
+    grid = HttpGrid(address, False, root, token=token)
+    task = grid._runtime_client.PullTaskInput(PullTaskInputRequest())
+    TaskIdentity.task_id = task.task_id
+    TaskIdentity.run_id = task.run.run_id
+    TaskIdentity.node_id = task.context.node_id
+    grid.set_run(run_from_proto(task.run))
+    HeartbeatSender(make_task_heartbeat_fn_http(grid._runtime_client)).start()
+    return grid
 
 
 @pytest.fixture(scope="session")

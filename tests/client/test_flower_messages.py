@@ -91,11 +91,10 @@ def test_a_fab_that_is_not_ours_is_refused(site: Any, tmp_path: Path, how: str) 
         assert "client.app:app" in text
         evil = text.replace("client.app:app", "evil.app:app")
         foreign = fab_with(**{"pyproject.toml": evil, "evil__app.py": planted})
-    before = refusals(site.site)
     reply = site.ask(site.run_of(foreign), NOBODY)
     assert reply.error.code == 7
     assert not reply.error.reason
-    assert refusals(site.site) == before + 1
+    assert refusals(site.site) == 1  # a second one within the minute waits for a line of its own
     assert not canary.exists()
     assert not (HomePaths(site.site).flower / "apps").exists()
 
