@@ -34,6 +34,7 @@ def sentences(rows: Sequence[dict[str, Any]], least_patients: int) -> tuple[str,
         "These records, and nothing else; each kind is counted in the audit log:",
         *(str(row["words"]) for row in rows),
         f"No trained model leaves while its labels are of fewer than {least_patients} patients.",
+        "Besides, Flower's own heartbeats and envelopes, which hold ids, times and sizes.",
         "No image, no case, no patient and no reader's name leaves.",
     )
 

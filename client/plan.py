@@ -153,19 +153,31 @@ def _splits(study: Study) -> Part:
 
 
 def _choices(study: Study) -> Part:
-    training = study.training
+    from strategies.aggregation import AGGREGATION  # scipy comes with these
+    from strategies.budget import BUDGET
+    from strategies.consensus import CONSENSUS
+    from strategies.query import QUERY
+    from strategies.stopping import STOPPING
+
+    query, reading, training = study.query, study.reading, study.training
+    rows = (
+        ("Which cases are read", QUERY, query.strategy, query.arguments),
+        ("In the first cycle", QUERY, query.cold_start, query.cold_start_arguments),
+        ("How many each site reads", BUDGET, study.budget.policy, study.budget.arguments),
+        ("What becomes of several answers", CONSENSUS, reading.consensus, reading.arguments),
+        (
+            "How the sites' models are averaged",
+            AGGREGATION,
+            study.aggregation.name,
+            study.aggregation.arguments,
+        ),
+        ("When to stop", STOPPING, study.stopping.rule, study.stopping.arguments),
+    )
     return Part(
         "Who decides what",
         (
-            f"Which cases are read: {_chosen(study.query.strategy, study.query.arguments)}, and "
-            f"{_chosen(study.query.cold_start, study.query.cold_start_arguments)} in the first "
-            f"cycle; {study.budget.exploration:.0%} are drawn at random.",
-            f"How many each site reads: {_chosen(study.budget.policy, study.budget.arguments)}.",
-            "What becomes of several answers: "
-            f"{_chosen(study.reading.consensus, study.reading.arguments)}.",
-            "How the sites' models are averaged: "
-            f"{_chosen(study.aggregation.name, study.aggregation.arguments)}.",
-            f"When to stop: {_chosen(study.stopping.rule, study.stopping.arguments)}.",
+            *(f"{what}: {_chosen(name, given, table)}" for what, table, name, given in rows),
+            f"{study.budget.exploration:.0%} of what is read is drawn at random.",
             f"In each cycle the model is trained here {_count(training.rounds_per_cycle, 'time')}, "
             f"with {training.local_epochs} passes over this site's labels each.",
         ),
@@ -229,9 +241,13 @@ def _flat(tables: Mapping[str, Any], path: str = "") -> dict[str, str]:
     return found
 
 
-def _chosen(name: str, arguments: Mapping[str, object]) -> str:
+def _chosen(name: str, arguments: Mapping[str, object], table: Mapping[str, object]) -> str:
+    """A name of a table, its arguments, and the first sentence of what it says of itself."""
     given = ", ".join(f"{k} {json.dumps(v)}" for k, v in sorted(arguments.items()))
-    return plain(f"{name} ({given})" if given else name)
+    words = (
+        (table[name].__doc__ or "").partition("\n")[0] if name in table else "a listed package's."
+    )
+    return plain(f"{name} ({given}). {words}" if given else f"{name}. {words}")
 
 
 def _count(number: int, thing: str) -> str:
