@@ -82,7 +82,7 @@ _FLEET = """\
     location /v1/fleet/ {{
       if ($ssl_client_verify != SUCCESS) {{ return 401; }}
       limit_except POST {{ deny all; }}
-      proxy_pass https://superlink;
+      proxy_pass https://{upstream};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host 127.0.0.1:{superlink};
@@ -108,7 +108,7 @@ _GRPC = """\
       error_page 403 = @grpc_denied;
       error_page 502 503 504 = @grpc_unavailable;
       if ($ssl_client_verify != SUCCESS) {{ return 403; }}
-      grpc_pass grpc://coordination;
+      grpc_pass grpc://{upstream};
       grpc_set_header x-wr-client-dn $ssl_client_s_dn;
       grpc_set_header x-wr-client-fingerprint $ssl_client_fingerprint;
       grpc_set_header x-wr-client-serial $ssl_client_serial;
@@ -130,11 +130,12 @@ def configuration(config: HomeConfig, user: str = "") -> str:
         user: under which the workers run; "" for whoever starts nginx.
     """
     patience = max(150, int(5 * config.heartbeat_seconds))
-    coordination = _GRPC.format(service="wardround.v1.Coordination", patience=patience, largest=0)
-    health = _GRPC.format(service="grpc.health.v1.Health", patience=patience, largest="16k")
+    inner = {"upstream": "coordination", "patience": patience}
+    coordination = _GRPC.format(service="wardround.v1.Coordination", largest=0, **inner)
+    health = _GRPC.format(service="grpc.health.v1.Health", largest="16k", **inner)
     server = _SERVER.format(
         listen=config.listen,
-        fleet=_FLEET.format(superlink=config.superlink_port),
+        fleet=_FLEET.format(superlink=config.superlink_port, upstream="superlink"),
         coordination=coordination,
         health=health,
     )
