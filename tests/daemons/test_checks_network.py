@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import shutil
 import socket
@@ -260,3 +261,21 @@ def test_a_proxy_that_refuses(
     assert "does not reach" in found.what
     with pytest.raises(ProxyRefused, match="403"):
         Proxy("127.0.0.1", proxy).connect("127.0.0.1", server.port, 2)
+
+
+def test_grpc_reads_the_proxys_url_as_we_mean_it() -> None:
+    import grpc
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        proxy = Proxy.parse(f"ann:p@s:s%40/#x@127.0.0.1:{listening.getsockname()[1]}")
+        assert proxy is not None
+        options = [("grpc.http_proxy", proxy.url)]
+        credentials = grpc.ssl_channel_credentials()
+        with grpc.secure_channel("dns:///server.invalid:443", credentials, options) as channel:
+            channel.subscribe(lambda state: None, try_to_connect=True)
+            connection, _ = listening.accept()
+            with connection:
+                asked = connection.recv(4096).decode()
+    assert asked.startswith("CONNECT server.invalid:443 ")  # the proxy looks the name up
+    assert base64.b64encode(b"ann:p@s:s%40/#x").decode() in asked
