@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
-from client.greeting import Greeted, NotGreeted, greet
+from client.greeting import UNLOGGED, Greeted, NotGreeted, greet
 from client.home import Deployment, HomeConfig, read_config
 from client.paths import HomePaths
 from client.store.schema import MIGRATIONS
@@ -35,6 +35,10 @@ print(json.dumps({
 }))
 """
 _REFUSED = {
+    UNLOGGED: (
+        "the audit log cannot be written, so nothing was sent",
+        "see to the disk and to the database first",
+    ),
     "UNAUTHENTICATED": ("the server does not accept this site's certificate", _RENEW),
     "PERMISSION_DENIED": ("the server does not admit this site", "ask the server's admin why"),
     "UNIMPLEMENTED": ("what answers is no wardround server", "correct deployment.server"),
