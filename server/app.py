@@ -15,7 +15,7 @@ from server.assignment import Assignment
 from server.course import course
 from server.cycle import Coordination
 from server.exchange import Halted, Superseded
-from server.federation import Federation
+from server.federation import Federation, QuorumLost, SitesMissing
 from server.ledger import Ledger
 from server.models import ModelShelf
 from strategies.chosen import decisions
@@ -53,6 +53,9 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
         _LOG.info("the study was halted; the same command goes on with it")
     except Superseded:
         _LOG.info("a newer start of this study has spoken to the sites; this one ends")
+    except (QuorumLost, SitesMissing) as lost:
+        _LOG.error("%s; the same command goes on once they are back", lost)
+        raise
     finally:
         assignment.release()
 

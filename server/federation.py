@@ -161,7 +161,7 @@ class Federation:
             )
 
     def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
-        """The answers of those that are there now, and that come before they would be asked again."""
+        """The answers of those that are there now, given before they would be asked again."""
         exchange = self._exchange(stage, contents, 0)
         short = min(self.timing.resend, self.timing.patience)
         hasty = replace(self.timing, patience=short, grace=0.0)

@@ -32,6 +32,7 @@ class SiteStore:
         readings: openings, answers and the labels made of them.
         steps: approved studies, epochs, and the answer to every step.
         offers: studies that asked to run here, and where each one stands.
+        cycles: which is the newest, and which take no further reading.
     """
 
     connection: sqlite3.Connection
