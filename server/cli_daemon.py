@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from daemons.terminal import Format, Home, check_format, print_json
+from daemons.terminal import Format, Home, Refused, check_format, print_json
 
 app = typer.Typer()
 
@@ -14,6 +14,7 @@ def start(home: Home) -> None:
     """Keep the server's services running, in the foreground, until SIGTERM or Ctrl-C."""
     import os
 
+    from daemons.status import read_status
     from daemons.supervisor import supervise
     from server.flower.services import prepare, services
     from server.home import ServerPaths, read_config
@@ -21,6 +22,8 @@ def start(home: Home) -> None:
     os.umask(0o077)
     home = home.resolve()
     config, paths = read_config(home), ServerPaths(home)
+    if read_status(paths.run).state == "running":  # before anything that it reads is written anew
+        raise Refused(f"{home}: a daemon runs on this home already")
     prepare(home, config)
     supervise(services(home, config), home, paths.run, paths.logs)
 
