@@ -66,7 +66,8 @@ class Study(Section):
     @model_validator(mode="after")
     def _possible(self) -> Study:
         readers = self.simulation.readers
-        if self.reading.readers_per_case > readers.per_site:
+        said = "per_site" in readers.model_fields_set  # a frozen study says nothing of readers
+        if said and self.reading.readers_per_case > readers.per_site:
             raise refuse(
                 "reading.readers_per_case",
                 self.reading.readers_per_case,

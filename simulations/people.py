@@ -69,7 +69,8 @@ class SimulatedRooms:
 
     def _session(self, name: str, number: int, store: SiteStore, cycle: int, start: date) -> None:
         """All readers of a site take turns until none finds a case."""
-        readers = [f"reader-{i + 1}" for i in range(self.study.simulation.readers.per_site)]
+        count = max(self.study.simulation.readers.per_site, self.study.reading.readers_per_case)
+        readers = [f"reader-{i + 1}" for i in range(count)]
         active = {r: store.readings.seconds_of(self.study.identity, cycle, r) for r in readers}
         while readers:
             reader = min(readers, key=lambda r: (active[r], r))

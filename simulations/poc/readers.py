@@ -48,7 +48,8 @@ class Room:
 
     def read_one(self, store: SiteStore, study: Study, cycle: int) -> bool:
         """Whether any reader had a case to answer."""
-        for position in range(study.simulation.readers.per_site):
+        count = max(study.simulation.readers.per_site, study.reading.readers_per_case)
+        for position in range(count):
             reader = f"reader-{position + 1}"
             opening = next_case(store, study, cycle, reader)
             if opening is not None:

@@ -121,8 +121,6 @@ REFUSALS = {
     "training.min_steps=61": "training.min_steps = 61: accepted is at most max_steps = 60",
     "budget.total=47": "budget.total = 47: accepted is at least one cycle's budget, 48",
     "budget.first=265": "budget.total = 264: accepted is at least one cycle's budget, 265",
-    "reading.readers_per_case=3": "reading.readers_per_case = 3: accepted is at most "
-    "simulation.readers.per_site = 2",
     "simulation.readers.error=[0.1, 0.1, 0.1]": "simulation.readers.error = [0.1, 0.1, 0.1]: "
     "accepted is one number from 0 to 1, or a list of 2, one for each class",
     "simulation.readers.error=[]": "simulation.readers.error = []: accepted is one number from 0",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from protocol.sections import Budget
-from protocol.study import Study, document, load, parse
+from protocol.study import Study, StudyError, document, load, parse
 
 STUDIES = Path(__file__).parents[2] / "simulations/studies"
 TWO = [{"name": "normal", "definition": "d"}, {"name": "opacity", "definition": "d"}]
@@ -205,3 +205,13 @@ def test_a_budget_that_is_spent_in_full_ends_exactly(budget: Budget) -> None:
         spent, cycle = spent + granted, cycle + 1
     assert spent == budget.total
     assert study.cycle_budget(cycle, spent + 1) == 0  # a reading that had begun may overshoot
+
+
+def test_a_frozen_study_may_ask_for_more_readers_than_a_rehearsal_has_by_itself() -> None:
+    """Freezing takes [simulation] out, and its own number of readers with it."""
+    settings = ["reading.readers_per_case=3", "simulation.readers.per_site=3"]
+    content = document(parse(minimal(), settings))
+    content.pop("simulation")
+    assert parse(content).reading.readers_per_case == 3
+    with pytest.raises(StudyError, match="at most simulation.readers.per_site = 1"):
+        parse(minimal(), ["reading.readers_per_case=3", "simulation.readers.per_site=1"])
