@@ -38,7 +38,7 @@ __all__ = [
     "release_refusal",
 ]
 
-_REPEATS = 4
+_REPEATS = 10
 """How often a cycle's records may leave before its cap is reached: servers die and ask again."""
 
 _OUTER = "FromSite"
@@ -148,10 +148,13 @@ def release_message(message: Message) -> Released:
     return Released(kind, len(block), hashlib.sha256(block).hexdigest())
 
 
-def cycle_cap(asking: Asking) -> int:
-    """Bytes of the model plane that may leave in one cycle, repeated replies included."""
-    lines = model_plane(asking).values()
-    return _REPEATS * sum(line.times * line.rule.largest for line in lines)
+def cycle_cap(asking: Asking, kind: str) -> int:
+    """Bytes of one kind of record that may leave in one cycle, repeated replies included.
+
+    By kind, since only a request with arrays says how large an update is.
+    """
+    line = model_plane(asking)[kind]
+    return _REPEATS * line.times * line.rule.largest
 
 
 def described(study: Study, parameters: int, site: str = "x" * 41) -> Sequence[Row]:

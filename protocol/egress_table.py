@@ -107,10 +107,10 @@ def model_plane(asking: Asking) -> Mapping[str, Line]:
     """What may answer the server's steps, by the record's kind."""
     rounds = asking.study.training.rounds_per_cycle
     return {
-        "Hello": Line(TITLES["Hello"], _hello(asking), "when the server starts", 20),
-        "SiteReport": Line(TITLES["SiteReport"], _report(asking), "once a cycle", 2),
+        "Hello": Line(TITLES["Hello"], _hello(asking), "when the server starts", 500),
+        "SiteReport": Line(TITLES["SiteReport"], _report(asking), "once a cycle", 5),
         "Selected": Line(TITLES["Selected"], _selected(asking), "once per grant", 20),
-        "SiteProgress": Line(TITLES["SiteProgress"], _progress(asking), "once a cycle", 20),
+        "SiteProgress": Line(TITLES["SiteProgress"], _progress(asking), "once a cycle", 50),
         "SiteUpdate": Line(TITLES["SiteUpdate"], _update(asking), _rounds(rounds), rounds),
         "SiteEvaluation": Line(
             TITLES["SiteEvaluation"], _evaluation(asking), "once a cycle, and before the first", 3

@@ -71,8 +71,9 @@ def let_out(store: SiteStore, reply: Reply, key: StepKey, asking: Asking, words:
         released = release(reply, asking)
     except KeptBack as kept:
         raise HeldBack(str(kept)) from None
-    if _left(store, key) + released.size > (cap := cycle_cap(asking)):
-        raise HeldBack(f"{released.kind}: more than {cap} bytes of one cycle")
+    kind, cap = released.kind, cycle_cap(asking, released.kind)
+    if _left(store, key, kind) + released.size > cap:
+        raise HeldBack(f"{kind}: more than {cap} bytes of one cycle")
     flush(store)
     append(store, _entry("left", key, released, words))
 
@@ -154,11 +155,11 @@ def _about(message: Message) -> StepKey:
     )
 
 
-def _left(store: SiteStore, key: StepKey) -> int:
-    """Bytes of the model plane that have left in the step's cycle."""
+def _left(store: SiteStore, key: StepKey, kind: str) -> int:
+    """Bytes of a kind of record that have left in the step's cycle."""
     row = store.connection.execute(
         "SELECT coalesce(sum(size), 0) FROM audit "
-        "WHERE study = ? AND cycle = ? AND plane = 'model' AND event = 'left'",
-        (key.study, key.cycle),
+        "WHERE study = ? AND cycle = ? AND plane = 'model' AND event = 'left' AND record = ?",
+        (key.study, key.cycle, kind),
     ).fetchone()
     return int(row[0])

@@ -172,6 +172,9 @@ def test_a_cycle_has_a_cap(site: Site, study: Study, arrays: Arrays, ask: Ask) -
     left = sum(x.entry.size for x in lines(site.store))
     assert 4 * sum(a.nbytes for a in arrays.values()) < left < 10**7
     ask(site, study, "train", cycle=1, arrays=arrays)  # another cycle has its own
+    ask(site, study, "hello")  # and so has another kind: the server may start anew
+    ask(site, study, "report", arrays=arrays)
+    ask(site, study, "select", grant=Grant(4, ""))
 
 
 def test_a_full_disk_lets_no_reply_out_without_its_line(
