@@ -51,7 +51,7 @@ def _sites(card: Mapping[str, Any]) -> Iterator[str]:
     unit = card["unit"]
     yield "## Who read"
     yield ""
-    yield f"Budget of the study: {card['budget']} {unit}; granted = spent + returned."
+    yield f"Up to this model, of the study's {card['budget']} {unit}; granted = spent + returned."
     yield ""
     yield f"| site | {unit} granted | spent | returned | active minutes | versions |"
     yield "| --- | ---: | ---: | ---: | ---: | --- |"

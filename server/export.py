@@ -118,12 +118,12 @@ def _card(row: StudyRow, study: Study, registry: Registry) -> dict[str, Any]:
 
 
 def _course(study: Study, ledger: Ledger, measured: Stage) -> dict[str, Any]:
-    """Cycles, readings by site, metrics of the last evaluation, dates."""
+    """Up to this model: cycles, readings by site, its metrics; and dates."""
     committed = ledger.committed()
     readings = {
         site: {"granted": 0, "spent": 0, "returned": 0, "minutes": 0.0} for site in ledger.sites()
     }
-    for cycle in range(account.cycles(ledger)):
+    for cycle in range(measured.cycle + 1 if measured.round else 0):  # what this model knows of
         for site, parts in account.grants(ledger, cycle).items():
             readings[site]["granted"] += sum(grant.count for grant in parts)
         for site, told in account.progress(ledger, cycle).items():
