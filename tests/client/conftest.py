@@ -41,6 +41,7 @@ class Loopback:
     node: int = 0
     port: int = 0
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    runs: list[tuple[Any, Any]] = field(default_factory=list)
 
     def serve(self) -> None:
         """Make the server's home, and start SuperLink and nginx of it."""
@@ -124,6 +125,10 @@ class Loopback:
 
     def stop(self) -> None:
         """End all children, and what they started."""
+        for grid, beat in self.runs:
+            if beat.is_running:
+                beat.stop()
+            grid._disconnect()
         for child in reversed(self.children):
             for number in (signal.SIGTERM, signal.SIGKILL):
                 try:
@@ -145,7 +150,9 @@ class Loopback:
         )
         with self.control() as control:
             assert control._client.StartRun(request).HasField("run_id")
-        return _grid(self.server, self.port)
+        grid, beat = _grid(self.server, self.port)
+        self.runs.append((grid, beat))
+        return grid
 
     def ask(self, grid: Any, request: StepRequest, seconds: float = 60.0, kind: str = "") -> Any:
         """The site's reply to one message; None where none came in time."""
@@ -163,7 +170,7 @@ class Loopback:
         return replies[0] if replies else None
 
 
-def _grid(server: Path, port: int) -> Any:
+def _grid(server: Path, port: int) -> tuple[Any, Any]:
     """Take the pending run's ServerApp task, as SuperExec and flwr-serverapp do."""
     from flwr.common.serde import run_from_proto
     from flwr.proto.runtime_pb2 import AcquireTaskRequest, PullTaskInputRequest
@@ -195,8 +202,9 @@ def _grid(server: Path, port: int) -> Any:
     TaskIdentity.run_id = task.run.run_id
     TaskIdentity.node_id = task.context.node_id
     grid.set_run(run_from_proto(task.run))
-    HeartbeatSender(make_task_heartbeat_fn_http(grid._runtime_client)).start()
-    return grid
+    beat = HeartbeatSender(make_task_heartbeat_fn_http(grid._runtime_client))
+    beat.start()
+    return grid, beat
 
 
 @pytest.fixture(scope="session")
