@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from client import dispatch
 from client.app import build
 from client.audit import summed
-from client.audit.chain import Entry, Line, head, lines
-from client.audit.gate import WHY, HeldBack, end_of_stream, let_out_message
+from client.audit.chain import Line, head, lines
+from client.audit.gate import WHY, HeldBack, end_of_stream
 from client.audit.report import account, markdown, names_of
 from client.audit.verify import verify
 from client.home import open_store
@@ -32,8 +31,6 @@ from client.steps.outcome import Outcome
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
 from protocol.codec import digest, encode
-from protocol.coordination_pb2 import FromSite, Head, Heartbeat, Progress
-from protocol.egress import KeptBack
 from protocol.records import Arrays, Grant, SiteUpdate, StepKey
 from protocol.steps import MESSAGE_TYPES, Code, Refusal, Selected, StepRequest
 from protocol.study import Study
@@ -222,53 +219,6 @@ def test_refusals_have_lines_and_a_flood_shares_them(
     assert again.refused[study.identity, WHY[Code.LOWER_EPOCH]] == 30
     assert sum(again.refused.values()) == 30 + 30 + 7
     assert summed.waiting(site.store) == 0
-
-
-def test_a_flood_s_lines_come_ever_more_seldom(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [1e9]
-    monkeypatch.setattr(time, "time", lambda: clock[0])
-    for second in range(86400 // 20):
-        clock[0] = 1e9 + 20 * second
-        with site.store.transaction():
-            summed.refused(site.store, Entry("model", "refused", words="w"))
-    assert 20 < head(site.store)[0] < 40
-    with site.store.transaction():
-        summed.flush(site.store, everything=True)
-    assert account(site.store).refused["", "w"] == 86400 // 20
-    for number in range(200):  # words that never repeat share a line, too
-        with site.store.transaction():
-            summed.refused(site.store, Entry("model", "refused", words=f"w{number}"))
-    assert head(site.store)[0] < 140
-
-
-def test_heartbeats_share_a_line_an_hour_and_survive_a_kill(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1e9]
-    monkeypatch.setattr(time, "time", lambda: clock[0])
-    beat = FromSite(heartbeat=Heartbeat(acknowledged=1, sent=1.0))
-    for _ in range(3 * 180):
-        assert let_out_message(site.store, beat) == beat.SerializeToString()
-        clock[0] += 20
-    assert [x.entry.words.split(" since")[0] for x in told(site.store)] == ["180 times"] * 2
-    again = open_store(site.home, durable=False)  # another process, after a kill
-    end_of_stream(again)
-    again.close()
-    found = told(site.store)
-    assert [x.entry.words.split(" since")[0] for x in found] == ["180 times"] * 3
-    assert sum(x.entry.size for x in found) == 540 * beat.ByteSize()
-    assert account(site.store).talk["Heartbeat"].count == 540
-
-
-def test_messages_have_lines_and_what_may_not_leave_is_raised(site: Site, study: Study) -> None:
-    told_counts = FromSite(progress=Progress(study=study.identity, cycle=2, minutes=1.5))
-    let_out_message(site.store, told_counts)
-    with pytest.raises(KeptBack):
-        let_out_message(site.store, FromSite(head=Head(lines=1, hash=CANARY)))
-    first, second = told(site.store)
-    assert (first.entry.plane, first.entry.record) == ("coordination", "Progress")
-    assert (first.entry.study, first.entry.cycle) == (study.identity, 2)
-    assert (second.entry.event, "Jane" in second.entry.words) == ("refused", False)
 
 
 def test_an_update_of_too_few_patients_stays_for_the_cycle(
