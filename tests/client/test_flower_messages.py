@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ import pytest
 from client.flower.trouble import Trouble
 from client.home import open_store
 from client.paths import HomePaths
+from daemons.ports import free_port, is_listening
 from protocol import bundle
 from protocol.bundle import fab
 from protocol.records import StepKey
@@ -33,7 +35,16 @@ CLOSED = dict.fromkeys(("HTTP_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0
 
 @pytest.fixture(scope="module")
 def site(loopback: Any, wait_until: Any) -> Any:
-    """The federation, its site online; what the environment says of proxies leads nowhere."""
+    """The federation, its site online behind the hospital's proxy, where tinyproxy is installed;
+    the proxies that the environment names lead nowhere.
+    """
+    if command := shutil.which("tinyproxy"):
+        port, log = free_port(), loopback.site / "proxy.log"
+        lines = [f"Port {port}", "Listen 127.0.0.1", "Allow 127.0.0.1", f'LogFile "{log}"']
+        (loopback.site / "proxy.conf").write_text("\n".join(lines) + "\n")
+        loopback.start((command, "-d", "-c", "proxy.conf"), loopback.site)
+        wait_until(lambda: is_listening("127.0.0.1", port))
+        loopback.set(proxy=f"127.0.0.1:{port}")
     loopback.start_site(CLOSED)
     wait_until(loopback.online)
     return loopback
@@ -56,6 +67,8 @@ def test_our_fab_lets_the_installed_app_answer(site: Any, ours: Any) -> None:
     assert not (paths.flower / "apps").exists()  # not even unpacked
     assert time.time() - paths.beat.stat().st_mtime < 10
     assert Trouble(paths.trouble).read() == ("", "")
+    if shutil.which("tinyproxy"):
+        assert "CONNECT localhost:" in (site.site / "proxy.log").read_text()
 
 
 def test_a_message_of_no_kind_that_we_know_is_refused_by_code(site: Any, ours: Any) -> None:
