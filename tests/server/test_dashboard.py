@@ -99,7 +99,7 @@ def browser(home: Path, *, secure: bool = False) -> Iterator[httpx.Client]:
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    address = f"http://127.0.0.1:{server.config.port}"
+    address = httpx.URL(scheme="http", host="127.0.0.1", port=server.config.port)
     with httpx.Client(base_url=address, trust_env=False) as client:
         yield client
     server.should_exit = True
