@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.home import HomeError, open_store, read_config
-from client.site import ArrayImages, Site
+from client.images import ArrayImages
+from client.site import Site
 
 _NO_IMAGES = np.zeros((0, 1, 1, 1), dtype=np.uint8)
 

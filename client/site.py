@@ -5,34 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client.images import Images
 from client.keys import SiteKey
 from client.store.case_shelf import Enrolled
 from client.store.store import SiteStore
-from protocol.records import Indices
-
-
-class Images(Protocol):
-    """Pixels by the source's row, read when they are needed."""
-
-    def take(self, rows: Indices) -> NDArray[np.uint8]:
-        """(k, channels, height, width) pixels of these rows, in the order given."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayImages:
-    """Images that are in memory already."""
-
-    array: NDArray[np.uint8]
-
-    def take(self, rows: Indices) -> NDArray[np.uint8]:
-        """(k, channels, height, width) pixels of these rows, in the order given."""
-        return self.array[rows]
 
 
 @dataclass(frozen=True, slots=True)

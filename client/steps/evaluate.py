@@ -39,7 +39,7 @@ def _measure(
     if not len(ids) and not unsettled:
         return None
     key, store = request.key, site.store
-    images = site.images.take(store.cases.rows(ids))
+    images = site.images.take(store.cases.rows(ids), study.task.image)
     predicted = predict(resident(study, request.arrays), images, task=study.task)
     return measure(
         predicted.probs,

@@ -46,8 +46,8 @@ def _score(site: Site, study: Study, request: StepRequest) -> ScoredPool:
     computed = signals(
         resident(study, request.arrays),
         replace(needs, signals=needs.signals | {"probs"}),
-        site.images.take(store.cases.rows(ids)),
-        site.images.take(store.cases.rows(labeled)),
+        site.images.take(store.cases.rows(ids), study.task.image),
+        site.images.take(store.cases.rows(labeled), study.task.image),
         targets.reshape(len(labeled), len(study.task.classes)),
         task=study.task,
         rng=generator(study.seed, site.number, key.cycle, 0, Purpose.DROPOUT),

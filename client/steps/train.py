@@ -31,7 +31,7 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
     network = resident(study, request.arrays)
     trained = learn(
         network,
-        site.images.take(site.store.cases.rows(ids)),
+        site.images.take(site.store.cases.rows(ids), study.task.image),
         targets,
         study,
         round_=key.round,

@@ -119,7 +119,7 @@ def test_a_reply_that_the_gate_keeps_leaves_nothing_behind(
     """A step that would send pixels: no memo, no grant, one line, and a code."""
 
     def leaky(site: Site, study: Study, request: StepRequest) -> Outcome:
-        pixels = site.images.take(np.arange(4)).astype(np.float32)
+        pixels = site.images.take(np.arange(4), (1, 8, 8)).astype(np.float32)
         update = SiteUpdate("north", {**request.arrays, "image": pixels}, 1.0, 0.0, 1)
         return Outcome(update, lambda: site.store.readings.grant(study.identity, 0, 0, 9))
 

@@ -402,7 +402,7 @@ def test_a_failed_step_leaves_nothing_and_can_be_asked_again(
     ask(site, study, "report", arrays=arrays)
 
     class Torn:
-        def take(self, rows: Any) -> Any:
+        def take(self, rows: Any, image: Any) -> Any:
             raise OSError("the disk is gone")
 
     ask(site, study, "select", grant=Grant(6, ""))
