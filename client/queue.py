@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from client.store.reading_shelf import Opening
+from client.store.reading_shelf import NO_REMARKS, Opening, Remarks
 from client.store.store import SiteStore
-from protocol.records import Reading, SiteProgress
+from protocol.records import Answer, Reading, SiteProgress
 from protocol.study import Study
 
 
@@ -23,13 +25,12 @@ def current_cycle(store: SiteStore, study: Study) -> int | None:
 def next_case(store: SiteStore, study: Study, cycle: int, reader: str) -> Opening | None:
     """The first open case that still wants an answer and that this reader has not answered.
 
-    A case wants `readers_per_case` answers; one that a reader left unsure or unreadable goes to
-    one reader more. None when there is nothing to read, the grant is spent, or the cycle closed.
+    None when there is nothing to read, the grant is spent, or the cycle closed. Cases that wait for
+    an adjudicator are not among them: those are given out by `client.room.desk`.
     """
-    answers = store.readings.answers(study.identity, cycle)
-    for opening in waiting(store, study, cycle):
-        if reader not in answers.get(opening.case, {}):
-            return opening
+    for turn in turns(store, study, cycle):
+        if not turn.adjudicating and turn.may(reader):
+            return turn.opening
     return None
 
 
@@ -38,23 +39,87 @@ def waiting(store: SiteStore, study: Study, cycle: int) -> list[Opening]:
 
     None once the grant is spent or the cycle is closed.
     """
-    if store.cycles.closed(study.identity, cycle):
-        return []
-    if spent(store, study, cycle) >= store.readings.granted(study.identity, cycle):
-        return []
-    wanted = study.reading.readers_per_case
-    answers = store.readings.answers(study.identity, cycle)
+    return [turn.opening for turn in turns(store, study, cycle)]
 
-    def wants(opening: Opening) -> bool:
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An open case that wants an answer.
+
+    Attributes:
+        adjudicating: it wants an adjudicator's, who sees what the readers said.
+        given: who has answered it.
+        owed: readers who took their answer back; a new one of theirs costs nothing.
+    """
+
+    opening: Opening
+    adjudicating: bool
+    given: frozenset[str]
+    owed: frozenset[str] = frozenset()
+
+    def may(self, reader: str) -> bool:
+        """Whether this reader has not answered it yet."""
+        return reader not in self.given
+
+
+def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
+    """The open cases that still want an answer, in reading order, and whose.
+
+    A case wants `readers_per_case` answers; one that a reader left unsure or unreadable goes to one
+    reader more. Where the site has accounts, a case waits only for people that there are, and
+    one whose readers disagree goes to an adjudicator. Nothing waits once the cycle is closed; once
+    the grant is spent, only what was paid already: cases whose reader took the answer back.
+    """
+    identity = study.identity
+    if store.cycles.closed(identity, cycle):
+        return []
+    owed = store.leases.owed(identity, cycle)
+    paid = spent(store, study, cycle) >= store.readings.granted(identity, cycle)
+    if paid and not owed:
+        return []
+    answers = store.readings.answers(identity, cycle)
+    people, disagreeing = store.readers.names("reader"), frozenset[int]()
+    adjudicators = store.readers.names("adjudicator")
+    if adjudicators:
+        disagreeing = store.leases.disagreeing(identity, cycle)
+    known = bool(people or adjudicators)
+
+    def turn(opening: Opening) -> Turn | None:
         given = answers.get(opening.case, {})
-        answered = sum(answer == "answered" for answer in given.values())
-        return answered < wanted and len(given) <= wanted
+        who = frozenset(reader for case, reader in owed if case == opening.case)
+        if paid and not who:
+            return None
+        if _wants(study, given.values()) and not (known and people <= given.keys()):
+            return Turn(opening, False, frozenset(given), who)
+        if opening.case in disagreeing and not adjudicators <= given.keys():
+            return Turn(opening, True, frozenset(given), who)
+        return None
 
-    return [o for o in store.readings.opened(study.identity, cycle) if wants(o)]
+    found = (turn(o) for o in store.readings.opened(identity, cycle))
+    return [t for t in found if t is not None]
+
+
+def _wants(study: Study, given: Collection[Answer]) -> bool:
+    wanted = study.reading.readers_per_case
+    answered = sum(answer == "answered" for answer in given)
+    return answered < wanted and len(given) <= wanted
 
 
 def submit(store: SiteStore, study: Study, cycle: int, opening: Opening, reading: Reading) -> None:
-    """Keep an answer; on return it is committed.
+    """Keep an answer; on return it is committed. See `accept`."""
+    with store.transaction():
+        accept(store, study, cycle, opening, reading)
+
+
+def accept(
+    store: SiteStore,
+    study: Study,
+    cycle: int,
+    opening: Opening,
+    reading: Reading,
+    remarks: Remarks = NO_REMARKS,
+) -> None:
+    """Keep an answer within the caller's transaction.
 
     Readings are never changed, so what consensus could not settle must not get in; and two readers
     may have been given the last reading of a grant at once.
@@ -64,18 +129,19 @@ def submit(store: SiteStore, study: Study, cycle: int, opening: Opening, reading
             reader has answered it, or the grant is spent.
     """
     _check(study, reading)
-    with store.transaction():
-        identity = study.identity
-        if store.cycles.closed(identity, cycle):
-            raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
-        if opening.case not in {o.case for o in store.readings.opened(identity, cycle)}:
-            raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
-        if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
-            raise ReadingRefused("this reader has answered the case; accepted is one answer each")
-        granted = store.readings.granted(identity, cycle)
-        if spent(store, study, cycle) >= granted:
-            raise ReadingRefused(f"the grant of {granted} {study.budget.unit} is spent")
-        store.readings.add(study.identity, cycle, opening.case, opening.purpose, reading)
+    identity = study.identity
+    if store.cycles.closed(identity, cycle):
+        raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
+    if opening.case not in {o.case for o in store.readings.opened(identity, cycle)}:
+        raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
+    if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
+        raise ReadingRefused("this reader has answered the case; accepted is one answer each")
+    replaces = store.leases.owed(identity, cycle).get((opening.case, reading.reader))
+    granted = store.readings.granted(identity, cycle)
+    if replaces is None and spent(store, study, cycle) >= granted:
+        raise ReadingRefused(f"the grant of {granted} {study.budget.unit} is spent")
+    remarks = replace(remarks, replaces=replaces)
+    store.readings.add(identity, cycle, opening.case, opening.purpose, reading, remarks)
 
 
 def spent(store: SiteStore, study: Study, cycle: int) -> int:

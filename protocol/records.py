@@ -35,6 +35,7 @@ class Reading:
         answer: "answered", "unsure" or "unreadable".
         value: (classes,) of 0 and 1, several ones only in a multi-label task; empty unless
             answered.
+        adjudicating: given after the readers' own answers were shown, to settle them.
     """
 
     case: str
@@ -43,6 +44,7 @@ class Reading:
     seconds: float
     answer: Answer
     value: tuple[int, ...] = ()
+    adjudicating: bool = False
 
 
 @dataclass(frozen=True, slots=True)

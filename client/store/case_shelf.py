@@ -22,10 +22,12 @@ _AUDIT = """
     WHERE split = 'pool' AND NOT excluded AND number < :share
 """
 _UNREAD = (
-    ' AND NOT EXISTS (SELECT 1 FROM readings r WHERE r.study = :study AND r."case" = cases.id)'
+    ' AND NOT EXISTS (SELECT 1 FROM standing r WHERE r.study = :study AND r."case" = cases.id)'
 )
 _UNOPENED = """ AND NOT EXISTS (
     SELECT 1 FROM openings o WHERE o.study = :study AND o.cycle = :cycle AND o."case" = cases.id)"""
+
+_ABOUT_A_CASE = ("shown", "leases", "withdrawals", "readings", "labels", "openings", "locked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class CaseShelf:
         ids = [int(i) for i in self.of_patient(patient)]
         for case, key in zip(ids, self.keys_of(ids), strict=True):
             sql('INSERT INTO purging ("case") VALUES (?)', (case,))
-            for table in ("readings", "labels", "openings", "locked"):
+            for table in _ABOUT_A_CASE:
                 sql(f'DELETE FROM {table} WHERE "case" = ?', (case,))  # noqa: S608  # fixed names
             sql("DELETE FROM cases WHERE id = ?", (case,))
             sql("INSERT OR IGNORE INTO tombstones (key, at) VALUES (?, ?)", (key, at))

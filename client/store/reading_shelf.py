@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,35 @@ class Opening:
         purpose: why; readers never see it.
         probs: (classes,) what the global model said when it was opened, for prequential loss;
             None for audit cases, about which the model is not asked.
+        position: its place in the cycle's reading order; -1 before it is open.
     """
 
     case: int
     purpose: Purpose
     probs: tuple[float, ...] | None = None
+    position: int = field(default=-1, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What is kept beside an answer.
+
+    Attributes:
+        submission: the key that the page made for it; None for answers that no page sent.
+        confidence: 1 to 5; None where the reader said nothing.
+        reason: why the case could not be read; "" for other answers.
+        comment: in the reader's words.
+        replaces: the withdrawn reading, by its id, that this one stands for.
+    """
+
+    submission: str | None = None
+    confidence: int | None = None
+    reason: str = ""
+    comment: str = ""
+    replaces: int | None = None
+
+
+NO_REMARKS = Remarks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +95,21 @@ class ReadingShelf:
     def opened(self, study: str, cycle: int) -> list[Opening]:
         """The cases put before the readers in a cycle, in the order they are to be read."""
         rows = self.connection.execute(
-            'SELECT "case", purpose, probs FROM openings JOIN cases ON cases.id = "case" '
+            'SELECT "case", purpose, probs, position '
+            'FROM openings JOIN cases ON cases.id = "case" '
             "JOIN patients ON patients.id = patient "
             "WHERE study = ? AND cycle = ? AND NOT excluded ORDER BY position",
             (study, cycle),
         )
-        return [Opening(c, p, tuple(json.loads(probs)) if probs else None) for c, p, probs in rows]
+        return [
+            Opening(case, purpose, tuple(json.loads(probs)) if probs else None, position)
+            for case, purpose, probs, position in rows
+        ]
 
     def read_for(self, study: str, purpose: Purpose) -> int:
         """How many cases that were opened for a purpose somebody has read."""
         row = self.connection.execute(
-            'SELECT count(DISTINCT "case") FROM readings WHERE study = ? AND purpose = ?',
+            'SELECT count(DISTINCT "case") FROM standing WHERE study = ? AND purpose = ?',
             (study, purpose),
         ).fetchone()
         return int(row[0])
@@ -90,7 +118,7 @@ class ReadingShelf:
         """How many cases are open for a purpose in a cycle that nobody has read yet."""
         row = self.connection.execute(
             "SELECT count(*) FROM openings o WHERE study = ? AND cycle = ? AND purpose = ? "
-            "AND NOT EXISTS (SELECT 1 FROM readings r WHERE r.study = o.study "
+            "AND NOT EXISTS (SELECT 1 FROM standing r WHERE r.study = o.study "
             'AND r."case" = o."case")',
             (study, cycle, purpose),
         ).fetchone()
@@ -111,11 +139,20 @@ class ReadingShelf:
         ).fetchone()
         return int(row[0])
 
-    def add(self, study: str, cycle: int, case: int, purpose: Purpose, reading: Reading) -> None:
+    def add(
+        self,
+        study: str,
+        cycle: int,
+        case: int,
+        purpose: Purpose,
+        reading: Reading,
+        remarks: Remarks = NO_REMARKS,
+    ) -> None:
         """Append one answer. Durable once the transaction around it has committed."""
         self.connection.execute(
             'INSERT INTO readings (study, cycle, "case", purpose, reader, at, seconds, answer, '
-            "value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "value, adjudicating, submission, confidence, reason, comment, replaces) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 study,
                 cycle,
@@ -126,13 +163,19 @@ class ReadingShelf:
                 reading.seconds,
                 reading.answer,
                 json.dumps(list(reading.value)),
+                int(reading.adjudicating),
+                remarks.submission,
+                remarks.confidence,
+                remarks.reason,
+                remarks.comment,
+                remarks.replaces,
             ),
         )
 
     def answers(self, study: str, cycle: int) -> Mapping[int, Mapping[str, Answer]]:
         """The kind of answer that each reader gave to each case in a cycle."""
         rows = self.connection.execute(
-            'SELECT "case", reader, answer FROM readings WHERE study = ? AND cycle = ? ORDER BY id',
+            'SELECT "case", reader, answer FROM standing WHERE study = ? AND cycle = ? ORDER BY id',
             (study, cycle),
         )
         found: dict[int, dict[str, Answer]] = {}
@@ -141,9 +184,12 @@ class ReadingShelf:
         return found
 
     def spent(self, study: str, cycle: int | None = None) -> tuple[int, float]:
-        """Answers given and their active seconds, in a cycle or in all of them."""
+        """Answers given and their active seconds, in a cycle or in all of them.
+
+        One that was withdrawn stays counted, and the one in its place is not counted again.
+        """
         row = self.connection.execute(
-            "SELECT count(*), coalesce(sum(seconds), 0.0) FROM readings "
+            "SELECT count(*) - count(replaces), coalesce(sum(seconds), 0.0) FROM readings "
             "WHERE study = :study AND (:cycle IS NULL OR cycle = :cycle)",
             {"study": study, "cycle": cycle},
         ).fetchone()
@@ -161,7 +207,9 @@ class ReadingShelf:
     def so_far(self, study: str, cycle: int) -> Total:
         """All answers given up to and including a cycle."""
         row = self.connection.execute(
-            "SELECT count(*), coalesce(sum(purpose = 'audit'), 0), coalesce(sum(seconds), 0.0), "
+            "SELECT count(*) - count(replaces), "
+            "coalesce(sum(purpose = 'audit' AND replaces IS NULL), 0), "
+            "coalesce(sum(seconds), 0.0), "
             "coalesce(max(at), '') FROM readings WHERE study = ? AND cycle <= ?",
             (study, cycle),
         ).fetchone()
@@ -200,13 +248,13 @@ class ReadingShelf:
 
 def _readings(connection: sqlite3.Connection, study: str, clause: str) -> list[Reading]:
     rows = connection.execute(
-        "SELECT cases.key, reader, at, seconds, answer, value "  # noqa: S608  # our constants
-        'FROM readings JOIN cases ON cases.id = "case" '
+        "SELECT cases.key, reader, at, seconds, answer, value, adjudicating "  # noqa: S608  # ours
+        'FROM standing AS readings JOIN cases ON cases.id = "case" '
         "JOIN patients ON patients.id = patient "
         f"WHERE study = ? AND NOT excluded AND {clause} ORDER BY readings.id",
         (study,),
     )
     return [
-        Reading(case, reader, at, seconds, answer, tuple(json.loads(value)))
-        for case, reader, at, seconds, answer, value in rows
+        Reading(case, reader, at, seconds, answer, tuple(json.loads(value)), bool(adjudicating))
+        for case, reader, at, seconds, answer, value, adjudicating in rows
     ]

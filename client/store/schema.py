@@ -144,4 +144,56 @@ CREATE TABLE countersigned (          -- what the server signed of this log
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE readers (                -- accounts of the reading room
+    name TEXT PRIMARY KEY,
+    role TEXT NOT NULL CHECK (role IN ('reader', 'adjudicator', 'admin')),
+    password TEXT NOT NULL,           -- scrypt, with its salt
+    added TEXT NOT NULL,
+    removed TEXT NOT NULL DEFAULT ''  -- when, ISO 8601; a name stays with its readings
+);
+ALTER TABLE readings ADD COLUMN adjudicating INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE readings ADD COLUMN submission TEXT; -- made by the page: an answer sent twice is one
+ALTER TABLE readings ADD COLUMN replaces INTEGER REFERENCES readings (id); -- a withdrawn one
+ALTER TABLE readings ADD COLUMN confidence INTEGER CHECK (confidence BETWEEN 1 AND 5);
+ALTER TABLE readings ADD COLUMN reason TEXT NOT NULL DEFAULT ''; -- why it could not be read
+ALTER TABLE readings ADD COLUMN comment TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX readings_by_submission ON readings (submission) WHERE submission IS NOT NULL;
+CREATE TRIGGER submissions_are_never_replaced BEFORE INSERT ON readings
+WHEN EXISTS (SELECT 1 FROM readings WHERE submission = NEW.submission)
+BEGIN SELECT RAISE(ABORT, 'readings are append-only'); END;
+CREATE TABLE withdrawals (            -- answers that their reader took back; they stay, and spend
+    reading INTEGER PRIMARY KEY REFERENCES readings (id),
+    "case" INTEGER NOT NULL REFERENCES cases (id),
+    at TEXT NOT NULL
+);
+CREATE TRIGGER withdrawals_are_never_changed BEFORE UPDATE ON withdrawals
+BEGIN SELECT RAISE(ABORT, 'withdrawals are append-only'); END;
+CREATE TRIGGER withdrawals_are_never_replaced BEFORE INSERT ON withdrawals
+WHEN EXISTS (SELECT 1 FROM withdrawals WHERE reading = NEW.reading)
+BEGIN SELECT RAISE(ABORT, 'withdrawals are append-only'); END;
+CREATE TRIGGER withdrawals_leave_only_by_a_purge BEFORE DELETE ON withdrawals
+WHEN NOT EXISTS (SELECT 1 FROM purging WHERE "case" = OLD."case")
+BEGIN SELECT RAISE(ABORT, 'withdrawals are append-only'); END;
+CREATE VIEW standing AS               -- the readings that count
+    SELECT * FROM readings WHERE id NOT IN (SELECT reading FROM withdrawals);
+CREATE TABLE leases (                 -- who has which case on the screen
+    study TEXT NOT NULL REFERENCES studies (identity),
+    cycle INTEGER NOT NULL,
+    "case" INTEGER NOT NULL REFERENCES cases (id),
+    reader TEXT NOT NULL UNIQUE,
+    since REAL NOT NULL,              -- seconds since 1970, as until
+    until REAL NOT NULL,
+    PRIMARY KEY (study, cycle, "case")
+);
+CREATE TABLE shown (                  -- who was shown more than the image, and when first
+    study TEXT NOT NULL REFERENCES studies (identity),
+    "case" INTEGER NOT NULL REFERENCES cases (id),
+    reader TEXT NOT NULL,
+    what TEXT NOT NULL CHECK (what IN ('readings', 'model')),
+    at TEXT NOT NULL,
+    PRIMARY KEY (study, "case", reader, what)
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from client.store.case_shelf import CaseShelf
 from client.store.cycle_shelf import CycleShelf
+from client.store.lease_shelf import LeaseShelf
 from client.store.offer_shelf import OfferShelf
+from client.store.reader_shelf import ReaderShelf
 from client.store.reading_shelf import ReadingShelf
 from client.store.schema import MIGRATIONS
 from client.store.step_shelf import StepShelf
@@ -33,6 +35,8 @@ class SiteStore:
         steps: approved studies, epochs, and the answer to every step.
         offers: studies that asked to run here, and where each one stands.
         cycles: which is the newest, and which take no further reading.
+        readers: accounts of the reading room.
+        leases: who reads which case just now, and what was taken back.
     """
 
     connection: sqlite3.Connection
@@ -41,6 +45,8 @@ class SiteStore:
     steps: StepShelf
     offers: OfferShelf
     cycles: CycleShelf
+    readers: ReaderShelf
+    leases: LeaseShelf
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> SiteStore:
@@ -68,6 +74,8 @@ class SiteStore:
             StepShelf(connection),
             OfferShelf(connection),
             CycleShelf(connection),
+            ReaderShelf(connection),
+            LeaseShelf(connection),
         )
 
     @contextmanager

@@ -16,6 +16,7 @@ class Consensus(Protocol):
 
         Only answered readings count: "unsure" and "unreadable" change nothing. Where a reader
         answered a case more than once, the latest answer counts. The names of readers play no part.
+        Where an adjudicating reading answered, its value is the label; of several, the latest.
 
         Raises:
             ValueError: an answered reading whose value does not fit the task, or whose time is not

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -23,6 +23,7 @@ class Votes:
         case: (m,) row of each answer's case, ascending.
         reader: (m,) row of its reader.
         value: (m, classes) of 0 and 1.
+        final: answer of each adjudicated case, of 0 and 1, by row.
     """
 
     cases: tuple[str, ...]
@@ -30,6 +31,7 @@ class Votes:
     case: Indices
     reader: Indices
     value: NDArray[np.float64]
+    final: Mapping[int, tuple[int, ...]]
 
     @property
     def counts(self) -> Indices:
@@ -43,11 +45,15 @@ class Votes:
         return np.stack(sums, axis=1) / self.counts[:, None]
 
     def labels(self, targets: NDArray[np.float64]) -> dict[str, Label]:
-        """Labels by case key.
+        """Labels by case key; those of adjudicated cases are the adjudicator's answers.
 
         Args:
             targets: (n, classes), in [0, 1].
         """
+        if self.final:
+            targets = targets.copy()
+        for row, value in self.final.items():
+            targets[row] = value
         rows = zip(self.cases, targets.tolist(), self.counts.tolist(), strict=True)
         return {case: Label(case, tuple(target), count) for case, target, count in rows}
 
@@ -69,7 +75,19 @@ def votes(readings: Sequence[Reading], *, multi_label: bool) -> Votes | None:
     reader = np.fromiter((column[r] for _, r in latest), np.int64, len(latest))
     value = _values([r.value for r in latest.values()], multi_label)
     order = np.argsort(case, kind="stable")
-    return Votes(tuple(cases), tuple(readers), case[order], reader[order], value[order])
+    final = {row[case]: answer for case, answer in _adjudicated(latest.values()).items()}
+    return Votes(tuple(cases), tuple(readers), case[order], reader[order], value[order], final)
+
+
+def _adjudicated(latest: Iterable[Reading]) -> dict[str, tuple[int, ...]]:
+    """The latest adjudicating answer of each case that has one."""
+    found: dict[str, Reading] = {}
+    for reading in latest:
+        if reading.adjudicating:
+            before = found.get(reading.case)
+            if before is None or _time(before.at) <= _time(reading.at):
+                found[reading.case] = reading
+    return {case: reading.value for case, reading in found.items()}
 
 
 def _latest(readings: Sequence[Reading]) -> dict[tuple[str, str], Reading]:

@@ -124,7 +124,8 @@ def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         "UPDATE OR REPLACE readings SET id = 2 WHERE id = 1",
         "DELETE FROM readings WHERE id = 1",
         "DELETE FROM readings",
-        'INSERT OR REPLACE INTO readings SELECT id, study, cycle, "case", purpose, reader, at, '
+        'INSERT OR REPLACE INTO readings (id, study, cycle, "case", purpose, reader, at, seconds, '
+        'answer, value) SELECT id, study, cycle, "case", purpose, reader, at, '
         "seconds, answer, '[1, 0]' FROM readings WHERE id = 1",
         "REPLACE INTO readings SELECT * FROM readings WHERE id = 2",
     ],
