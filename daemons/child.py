@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from daemons.guardian import Guardian, lives, send
+from daemons.leftovers import MARK
 from daemons.logs import note, now, open_log, trim
 from daemons.service import Alive, Pace, Service
 
@@ -24,6 +25,7 @@ class Ground:
     """What all children of a daemon share."""
 
     home: Path
+    run: Path
     logs: Path
     guardian: Guardian
     pace: Pace
@@ -74,7 +76,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 cwd=self.ground.home,
-                env={**os.environ, **self.service.env},
+                env={**os.environ, **self.service.env, MARK: str(self.ground.run)},
                 process_group=0,
                 preexec_fn=guardian.enter,  # there are no threads
             )

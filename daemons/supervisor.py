@@ -17,6 +17,7 @@ from pathlib import Path
 
 from daemons.child import Child, Ground
 from daemons.guardian import Guardian
+from daemons.leftovers import end_leftovers
 from daemons.lock import take_lock
 from daemons.logs import now, trim
 from daemons.service import Alive, Pace, Service, check_services
@@ -100,7 +101,9 @@ class _Supervisor:
             stale.unlink(missing_ok=True)
         self._run, self._logs, self._pace = run, logs, pace
         self._guardian = Guardian(pace.orphans)
-        ground = Ground(home.resolve(), logs.resolve(), self._guardian, pace)
+        ground = Ground(home.resolve(), run.resolve(), logs.resolve(), self._guardian, pace)
+        if left := end_leftovers(run, pace.orphans):
+            ground.note(f"ended {left} that an earlier daemon had left behind")
         self._children = [Child(service, ground) for service in services]
         self._opened = 0  # services that had their first start
         self._opened_at = 0.0

@@ -48,6 +48,26 @@ def test_a_killed_guardian_is_replaced(daemon: Daemon) -> None:
     daemon.wait_for(lambda: not any(daemon.lives(pid) for pid in pids))
 
 
+def test_what_outlived_daemon_and_guardian_is_ended_by_the_next_daemon(daemon: Daemon) -> None:
+    tree, deaf = (
+        f"Service('tree', py({daemon.parent!r}))",
+        f"Service('deaf', py({daemon.stubborn!r}))",
+    )
+    first = daemon.start(tree, deaf)
+    pids = [*daemon.up("tree", "deaf"), daemon.grandchild()]
+    daemon.wait_for(lambda: daemon.guardian(first.pid) != 0)
+    guardian = daemon.guardian(first.pid)
+    os.kill(first.pid, signal.SIGSTOP)  # so that it makes no new guardian in between
+    os.kill(guardian, signal.SIGKILL)
+    first.kill()
+    first.wait()
+    assert all(daemon.lives(pid) for pid in pids)
+    daemon.start(tree, deaf)
+    daemon.wait_for(lambda: daemon.status().state == "running")
+    daemon.wait_for(lambda: not any(daemon.lives(pid) for pid in pids))
+    assert set(daemon.up("tree", "deaf")).isdisjoint(pids)
+
+
 def test_it_stops_in_reverse_order_and_leaves_nothing(daemon: Daemon) -> None:
     script = textwrap.dedent("""
         import signal, sys, time

@@ -12,9 +12,9 @@ from simulations.poc.soundness import check_sound
 pytestmark = [pytest.mark.faults, pytest.mark.filterwarnings("ignore::pytest.PytestWarning")]
 
 SERVER = ("server.coordination", "flower-superlink", "flower-superexec", "nginx: master")
-SERVER += ("server.flower.keeper", "flwr-serverapp", "wardround-server")
-SITE = ("client.flower.supernode", "flower-superexec", "flwr-clientapp", "client.attendance")
-SITE += ("simulations.poc.readers", "wardround-site")
+SERVER += ("server.flower.serverapp", "server.flower.keeper", "wardround-server start")
+SITE = ("client.flower.supernode", "client.flower.superexec", "client.flower.clientapp")
+SITE += ("client.attendance", "simulations.poc.readers", "client.daemon")
 
 
 def killed_in_turn(broken: Broken, home: Path, parts: tuple[str, ...], pause: float) -> str:

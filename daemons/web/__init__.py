@@ -1,0 +1,1 @@
+"""What the dashboard and the reading room share: passwords, sessions, headers. No framework."""

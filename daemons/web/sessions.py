@@ -1,0 +1,73 @@
+"""Who is signed in, and how often somebody guessed wrong."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+LASTS = 12 * 3600.0
+"""Seconds that a session lasts."""
+
+GUESSES, WITHIN = 5, 60.0
+"""Wrong passwords for a name in that many seconds after which nobody may try it for a while."""
+
+ALL_GUESSES = 50
+"""The same over all names."""
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Sessions in memory: a restart signs everybody out.
+
+    Attributes:
+        clock: seconds, never going back.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _until: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def begin(self, who: str = "") -> str:
+        """The token of a new session of somebody."""
+        now = self.clock()
+        self._until = {token: kept for token, kept in self._until.items() if kept[0] > now}
+        token = secrets.token_urlsafe(32)
+        self._until[token] = now + LASTS, who
+        return token
+
+    def alive(self, token: str) -> bool:
+        """Whether that is the token of a session that lasts."""
+        return self._until.get(token, (0.0, ""))[0] > self.clock()
+
+    def whose(self, token: str) -> str:
+        """Who began the session; "" where there is none."""
+        return self._until[token][1] if self.alive(token) else ""
+
+    def end(self, token: str) -> None:
+        """Sign out."""
+        self._until.pop(token, None)
+
+
+@dataclass(slots=True)
+class Guesses:
+    """Wrong passwords of the last minute.
+
+    Attributes:
+        clock: seconds, never going back.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _wrong: deque[tuple[float, str]] = field(default_factory=deque)
+
+    def wrong(self, name: str = "") -> None:
+        """Count a wrong password for a name."""
+        self._wrong.append((self.clock(), name))
+
+    def closed(self, name: str = "") -> bool:
+        """Whether there were too many wrong passwords just now."""
+        while self._wrong and self._wrong[0][0] < self.clock() - WITHIN:
+            self._wrong.popleft()
+        own = sum(name == tried for _, tried in self._wrong)
+        return own >= GUESSES or len(self._wrong) >= ALL_GUESSES
