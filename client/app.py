@@ -10,9 +10,10 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client.audit.gate import NO_STEP, HeldBack, refuse
+from client.audit.gate import IDENTITY, NO_STEP, HeldBack, refuse
 from client.site import Site
 from client.store.step_shelf import StepRefused
+from daemons.logs import trim
 from protocol.codec import CodecError
 from protocol.records import StepKey
 from protocol.steps import MESSAGE_TYPES, Code, Refusal, Reply, StepRequest
@@ -20,6 +21,7 @@ from protocol.wire import from_wire, to_wire
 
 OpenSite = Callable[[Context], Site]
 OnMessage = Callable[[Message, Context], Message]
+_LONGEST = 2**20  # bytes of site.log before it is put aside
 _OURS = ("protocol", "strategies", "client")
 
 
@@ -60,9 +62,22 @@ def _reply(step: str, message: Message, context: Context, open_site: OpenSite) -
     except Exception as error:
         _keep(Path(str(context.node_config.get("site-home"))), step, error)
         return Refusal(Code.FAILED)
+    return answer_to(site, step, lambda: from_wire(message.content, StepRequest))
+
+
+def answer_to(site: Site, step: str, read: Callable[[], StepRequest]) -> Reply:
+    """The reply to a request, as `_reply`.
+
+    Args:
+        site: opened.
+        step: that the message's type names; "" for an unknown one.
+        read: the request; what it raises is answered, too.
+    """
     key, words = NO_STEP, ""
     try:
-        request = from_wire(message.content, StepRequest)
+        request = read()
+        if not IDENTITY.fullmatch(request.key.study):  # no text of the server's goes any further
+            return _refused(site, key, Code.NOT_APPROVED)
         key = request.key
         if key.step != step:
             return _refused(site, key, Code.BAD_REQUEST)
@@ -102,7 +117,9 @@ def log_failure(home: Path, step: str, error: Exception) -> None:
     ours = bool(frames) and not _foreign(frames[-1].filename)
     words = f": {error}" if ours else ""
     lines = [f"  {Path(f.filename).name}:{f.lineno} {f.name}" for f in frames]
-    with (home / "site.log").open("a", encoding="utf-8") as log:
+    file = home / "site.log"
+    trim(file, _LONGEST)
+    with file.open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write("\n".join([f"step {step} failed: {type(error).__name__}{words}", *lines, ""]))
 
 

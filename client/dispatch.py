@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from client.asked import check_arrays, check_request
 from client.audit.gate import let_out
 from client.site import Site
 from client.steps.close import close
@@ -58,12 +59,12 @@ def answer(site: Site, request: StepRequest) -> Reply:
     reply together with the step's memo, so that a kill leaves both or neither.
 
     Raises:
-        StepRefused: not approved, an older ServerApp, the same key with another payload, or a reply
-            that the gate keeps back.
+        StepRefused: not approved, an older ServerApp, the same key with another payload, what no
+            run of the study asks, or a reply that the gate keeps back.
     """
     key, store = request.key, site.store
     study = store.steps.study(key.study)
-    _check(key, study)
+    check_request(study, request)
     with store.transaction():
         store.steps.raise_epoch(key.study, request.epoch)
     asking = Asking(site.name, study, request.arrays)
@@ -75,8 +76,10 @@ def answer(site: Site, request: StepRequest) -> Reply:
     known = store.steps.recall(key, payload)
     if known is not None:
         return _again(store, unpack(REPLIES[key.step], known), key, asking, "again")
+    check_arrays(study, request)
     outcome = STEPS[key.step](site, study, request)
     with store.transaction():
+        store.steps.study(key.study)  # paused or withdrawn meanwhile: nothing of it may leave
         outcome.write()
         store.steps.remember(key, payload, pack(outcome.reply), now())
         let_out(store, outcome.reply, key, asking)
@@ -87,20 +90,9 @@ def answer(site: Site, request: StepRequest) -> Reply:
 def _again(store: SiteStore, reply: Reply, key: StepKey, asking: Asking, words: str) -> Reply:
     """A reply that is not remembered now, with its line."""
     with store.transaction():
+        store.steps.study(key.study)  # it may have been paused or withdrawn since it was looked up
         let_out(store, reply, key, asking, words)
     return reply
-
-
-def _check(key: StepKey, study: Study) -> None:
-    """Refuse steps that no run of the study has: a server may not make a site's log grow for ever.
-
-    Raises:
-        StepRefused: cycle, round or sequence is out of range.
-    """
-    most = study.budget.total  # every cycle, and every top-up, grants one reading or more
-    rounds = study.training.rounds_per_cycle
-    if not (0 <= key.cycle <= most and 0 <= key.round <= rounds and 0 <= key.sequence <= most):
-        raise StepRefused(Code.BAD_REQUEST, "a cycle, round or sequence that the study has not")
 
 
 def _hello(site: Site, study: Study, key: StepKey) -> Reply:

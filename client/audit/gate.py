@@ -45,7 +45,8 @@ WHY: Mapping[Code, str] = {
 NO_STEP = StepKey("", 0, "")
 """Stands for a request that could not be read."""
 
-_IDENTITY = re.compile("[0-9a-f]{64}")
+IDENTITY = re.compile("[0-9a-f]{64}")
+"""Of a study; no other text that a request calls one is written down."""
 
 
 class HeldBack(StepRefused):
@@ -90,7 +91,7 @@ def refuse(store: SiteStore, key: StepKey, code: Code, words: str = "") -> Refus
     refusal = Refusal(code)
     approved = bool(store.steps.weights(key.study))
     if not approved:  # nothing that such a request says is worth a line's room but its identity
-        key = StepKey(key.study if _IDENTITY.fullmatch(key.study) else "", 0, "")
+        key = StepKey(key.study if IDENTITY.fullmatch(key.study) else "", 0, "")
     entry = _entry("refused", key, release_refusal(refusal), words or WHY[code])
     with store.transaction():
         refused(store, entry, like="" if approved else f"unknown/{code}")

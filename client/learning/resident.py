@@ -71,7 +71,7 @@ class Resident:
             ValueError: a name is missing or too many, or a shape or dtype is not the network's; the
                 weights are then as before.
         """
-        self._check(arrays)
+        self.check(arrays)
         for slot in self._slots:
             self._host[slot.rows] = arrays[slot.name].reshape(-1)
         if self.device.type != "cpu":
@@ -97,7 +97,8 @@ class Resident:
         self.flat.grad = self.gradient
         return self.gradient.zero_()
 
-    def _check(self, arrays: Arrays) -> None:
+    def check(self, arrays: Arrays) -> None:
+        """Refuse arrays that are not this network's, as `load` does."""
         wanted = {s.name: (s.shape, np.dtype(np.float32)) for s in self._slots} | {
             name: (tuple(b.shape), np.dtype(str(b.dtype).removeprefix("torch.")))
             for name, b in self._buffers.items()

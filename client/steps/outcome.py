@@ -41,9 +41,14 @@ def decided(site: Site, study: Study) -> Decisions:
 
 def resident(study: Study, arrays: Arrays) -> Resident:
     """The study's network with these parameters loaded; one per process, shared by its sites."""
-    network = _resident(study.identity, _Box(study))
+    network = network_of(study)
     network.load(arrays)
     return network
+
+
+def network_of(study: Study) -> Resident:
+    """The study's network, with whatever was loaded last."""
+    return _resident(study.identity, _Box(study))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from client import scored_pool
+from client.asked import check_grant
 from client.queue import expected_seconds, spent
 from client.site import Site
 from client.steps.outcome import Outcome
@@ -31,10 +32,11 @@ def select(site: Site, study: Study, request: StepRequest) -> Outcome:
     places, so that a reader cannot tell them apart and a grant cut short loses a bit of each.
     """
     key, grant = request.key, request.grant
-    if grant is None or grant.count < 0:
+    if grant is None:
         raise StepRefused(Code.BAD_REQUEST, "a select step without a grant")
     if site.store.cycles.closed(key.study, key.cycle):  # a message that was long under way
         raise StepRefused(Code.CONFLICT, f"a grant for cycle {key.cycle}, which is closed")
+    check_grant(site.store, study, key, grant)
     count = grant.count
     openings = _openings(site, study, key, count)
 

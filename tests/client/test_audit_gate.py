@@ -181,7 +181,7 @@ def test_a_full_disk_lets_no_reply_out_without_its_line(
     before = head(site.store)
     pages = site.store.connection.execute("PRAGMA page_count").fetchone()[0]
     site.store.connection.execute(f"PRAGMA max_page_count = {pages}")
-    codes = [send(site, asked(study, "train", arrays=arrays, round=r)) for r in range(2)]
+    codes = [send(site, asked(study, "train", arrays=arrays, cycle=c)) for c in range(2)]
     assert codes == [Refusal(Code.FAILED)] * 2
     many = [send(site, asked(study, "hello")) for _ in range(400)]
     kept = sum(not isinstance(reply, Refusal) for reply in many)
@@ -222,8 +222,14 @@ def test_refusals_have_lines_and_a_flood_shares_them(
 
 
 def test_an_update_of_too_few_patients_stays_for_the_cycle(
-    site: Site, study: Study, arrays: Arrays, ask: Ask, read_cases: Callable[..., int]
+    tiny_study: Callable[..., Study],
+    tiny_site: Callable[..., Site],
+    arrays: Arrays,
+    ask: Ask,
+    read_cases: Callable[..., int],
 ) -> None:
+    study = tiny_study("training.rounds_per_cycle=2")
+    site = tiny_site(study)
     strict = dataclasses.replace(site, least_patients=4)
     ask(strict, study, "report", arrays=arrays)
     ask(strict, study, "select", grant=Grant(12, ""))

@@ -210,7 +210,7 @@ def test_returned_readings_do_not_swell_the_audit_share(
 def test_the_strategy_s_choice_keeps_its_order_and_the_rest_is_mixed_in(
     tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask
 ) -> None:
-    study = tiny_study("audit.grant=0.3", "budget.exploration=0.3")
+    study = tiny_study("audit.grant=0.3", "budget.exploration=0.3", "budget.per_cycle=20")
     site, arrays = tiny_site(study, pool=80), first_weights(study)
     ask(site, study, "train", arrays=arrays)
     ask(site, study, "report", cycle=1, arrays=arrays)
@@ -242,7 +242,7 @@ def test_the_strategy_s_choice_keeps_its_order_and_the_rest_is_mixed_in(
 def test_a_top_up_opens_other_cases_and_counts_those_still_open(
     tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask, read_cases: Read
 ) -> None:
-    study = tiny_study("audit.grant=0.2", "budget.exploration=0.5")
+    study = tiny_study("audit.grant=0.2", "budget.exploration=0.5", "budget.per_cycle=16")
     site, arrays = tiny_site(study), first_weights(study)
     ask(site, study, "report", arrays=arrays)
     ask(site, study, "select", grant=Grant(10, ""))
@@ -279,7 +279,7 @@ def test_a_pool_smaller_than_the_grant_is_opened_whole(
 def test_audit_cases_fill_what_an_exhausted_pool_leaves_of_a_grant(
     tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask
 ) -> None:
-    study = tiny_study("audit.patients=0.5")
+    study = tiny_study("audit.patients=0.5", "budget.total=40", "budget.per_cycle=40")
     site, arrays = tiny_site(study), first_weights(study)
     _, pool = audit_and_pool(site, study)
     told = ask(site, study, "report", arrays=arrays)
@@ -529,7 +529,7 @@ def test_lies_about_audit_and_locked_cases_change_no_choice_and_no_weight(
     read_cases: Read,
     truth: Callable[[int], tuple[int, ...]],
 ) -> None:
-    study = tiny_study("audit.grant=0.3", "query.strategy=badge")
+    study = tiny_study("audit.grant=0.3", "query.strategy=badge", "budget.total=30")
     arrays = first_weights(study)
     honest = tiny_site(study, folder=tmp_path / "honest")
     lied = tiny_site(study, folder=tmp_path / "lied", locked_truth=lambda row: truth(row + 1))
