@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import socket
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from daemons.terminal import fail
+from daemons.web.headers import on_loopback
 from server.dashboard.app import build
 from server.home import HomeError, ServerPaths, read_config
 
@@ -39,16 +39,6 @@ def main() -> None:
         ws="none",
         **(tls if outside else {}),
     )
-
-
-def on_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can reach that address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

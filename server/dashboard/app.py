@@ -18,9 +18,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from daemons.web.headers import headers
+from daemons.web.sessions import Guesses, Sessions
 from server.dashboard import pages
 from server.dashboard.passwords import has_password, right_password
-from server.dashboard.sessions import Sessions
 from server.home import ServerPaths
 
 COOKIE = "wardround"
@@ -30,13 +31,7 @@ REFRESH = 10
 LONGEST_FORM = 4096
 """Bytes of a login form."""
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+HEADERS = headers("style-src 'self'; form-action 'self'")
 
 Answer = Callable[[Request], Awaitable[Response]]
 Content = Callable[[ServerPaths, str], dict[str, Any] | None]
@@ -49,12 +44,14 @@ class Dashboard:
     Attributes:
         paths: of the server's home.
         sessions: who is signed in.
+        guesses: wrong passwords of late.
         templates: of the pages.
         secure: the cookie travels over TLS only.
     """
 
     paths: ServerPaths
     sessions: Sessions
+    guesses: Guesses
     templates: Environment
     secure: bool
 
@@ -71,8 +68,8 @@ class Dashboard:
         return scheme.lower() == "basic" and self._right(_basic(text))
 
     def _right(self, password: str) -> bool:
-        if self.sessions.closed or not right_password(self.password, password):
-            self.sessions.guessed_wrong()
+        if self.guesses.closed() or not right_password(self.password, password):
+            self.guesses.wrong()
             return False
         return True
 
@@ -88,7 +85,7 @@ class Dashboard:
         if request.method == "GET":
             return self.page("login")
         if not self._right(await _password(request)):
-            return self.page("login", 429 if self.sessions.closed else 401, wrong=True)
+            return self.page("login", 429 if self.guesses.closed() else 401, wrong=True)
         answer = RedirectResponse("/", 303, HEADERS)
         answer.set_cookie(
             COOKIE, self.sessions.begin(), httponly=True, samesite="strict", secure=self.secure
@@ -138,7 +135,7 @@ def build(paths: ServerPaths, hosts: list[str], *, secure: bool) -> Starlette:
     templates = Environment(
         loader=PackageLoader("server.dashboard"), autoescape=select_autoescape(("html.j2", "j2"))
     )
-    board = Dashboard(paths, Sessions(), templates, secure)
+    board = Dashboard(paths, Sessions(), Guesses(), templates, secure)
     routes = [
         Route("/login", board.sign_in, methods=["GET", "POST"]),
         Route("/logout", board.sign_out, methods=["POST"]),

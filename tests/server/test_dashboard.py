@@ -23,13 +23,14 @@ import tomli_w
 import uvicorn
 
 from daemons.ports import free_port
+from daemons.web.headers import on_loopback
+from daemons.web.passwords import PasswordRefused
+from daemons.web.sessions import GUESSES, LASTS, Sessions
 from protocol.codec import digest, pack
 from protocol.records import GlobalState, Grant
 from protocol.study import Study, document
-from server.dashboard.__main__ import on_loopback
 from server.dashboard.app import build
-from server.dashboard.passwords import PasswordRefused, right_password, set_password
-from server.dashboard.sessions import GUESSES, LASTS, Sessions
+from server.dashboard.passwords import right_password, set_password
 from server.home import HomeConfig, ServerPaths, make_home
 from server.ledger import Ledger, Stage
 from server.registry.alarm_shelf import AlarmShelf

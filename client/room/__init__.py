@@ -1,0 +1,1 @@
+"""The reading room: physicians answer the open cases in a browser, inside the hospital."""
