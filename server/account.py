@@ -78,7 +78,12 @@ def held(told: Mapping[str, SiteProgress]) -> list[str]:
 
 
 def accounted(
-    grant: Grant, told: SiteProgress | None, seen: SiteProgress | None, site: str
+    grant: Grant,
+    told: SiteProgress | None,
+    seen: SiteProgress | None,
+    site: str,
+    *,
+    gone: bool = False,
 ) -> SiteProgress:
     """What became of a grant, so that granted = spent + returned.
 
@@ -90,9 +95,11 @@ def accounted(
         grant: all that the site had in the cycle.
         told: its answer when the cycle was closed; None if it gave none.
         seen: the most that was seen of it while people read; None if nothing was.
+        gone: it has withdrawn the study for good: what was seen of it is what it spent, since its
+            readers can spend no more.
     """
     best = most(told, seen) or SiteProgress(site, 0, 0, 0, 0.0)
-    if told is None and best.spent < grant.count:
+    if told is None and not gone and best.spent < grant.count:
         return replace(best, spent=grant.count, returned=0, waiting=grant.count - best.spent)
     return replace(best, returned=grant.count - best.spent, waiting=0)
 

@@ -55,6 +55,7 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
         _LOG.info("a newer start of this study has spoken to the sites; this one ends")
     except (QuorumLost, SitesMissing) as lost:
         _LOG.error("%s; the same command goes on once they are back", lost)
+        assignment.lost(str(lost))
         raise
     finally:
         assignment.release()
@@ -77,7 +78,14 @@ def _carry_out(assignment: Assignment, grid: Grid) -> None:
             assignment.home / "models", not assignment.rehearsal, assignment.keep_rounds
         )
         coordination = Coordination(
-            study, chosen, federation, ledger, models, assignment.rooms, assignment.notify
+            study,
+            chosen,
+            federation,
+            ledger,
+            models,
+            assignment.rooms,
+            assignment.notify,
+            assignment.paused,
         )
         for milestone in course(coordination, GlobalState(assignment.weights)):
             assignment.reached(milestone)

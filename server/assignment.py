@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from protocol.records import Arrays
 from protocol.study import Study
 from server.course import Milestone
+from server.cycle import unpaused
 from server.events import Notify, silent
 from server.exchange import REHEARSAL, Roster, Timing
 from server.federation import Federation, never
@@ -25,6 +27,10 @@ def _nothing(milestone: Milestone) -> None:
 
 
 def _done() -> None:
+    return None
+
+
+def _untold(words: str) -> None:
     return None
 
 
@@ -47,6 +53,8 @@ class Assignment:
         roster: where the sites are; None where they are known by their hellos.
         muster: waits until the study may begin; the sites in site order. None: they say hello.
         halted: whether the study is not to run any longer.
+        paused: for how long the study was paused since then.
+        lost: told why, where too few sites answered.
         ended: told that the study is over.
         release: called last, whatever happened.
     """
@@ -64,6 +72,8 @@ class Assignment:
     roster: Roster | None = None
     muster: Callable[[Federation], Sequence[str]] | None = None
     halted: Callable[[], bool] = never
+    paused: Callable[[datetime], timedelta] = unpaused
+    lost: Callable[[str], None] = _untold
     ended: Callable[[], None] = _done
     release: Callable[[], None] = _done
 
@@ -93,10 +103,13 @@ def assignment_in(folder: StudyFolder) -> Assignment:
         rooms=StreamedRooms(
             PresenceShelf(registry.connection), study.identity, submission.interval
         ),
-        timing=Timing(patience=submission.patience),
+        notify=participants.goes_on,
+        timing=Timing(patience=submission.patience, settle=submission.settle),
         roster=participants.roster,
         muster=participants.muster,
         halted=participants.halted,
+        paused=participants.paused,
+        lost=participants.lost,
         ended=participants.end,
         release=registry.close,
     )

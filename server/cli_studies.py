@@ -21,6 +21,12 @@ def submit(
     sites: Annotated[
         str, typer.Option(help="Names, separated by commas; every active site without.")
     ] = "",
+    settle: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Hours after the last cycle for absent sites to give back what is unspent."
+        ),
+    ] = 1.0,
     form: Format = "text",
 ) -> None:
     """Take a frozen study in and offer it to its sites; it begins once enough have approved."""
@@ -36,7 +42,7 @@ def submit(
     frozen = submitting.read_frozen(folder)
     asked = [name.strip() for name in sites.split(",") if name.strip()]
     with closing(Registry.open(paths.registry)) as registry:
-        row = submitting.submit(paths, config, registry, frozen, asked)
+        row = submitting.submit(paths, config, registry, frozen, asked, settle * 3600)
     if form == "json":
         print_json(
             {

@@ -17,7 +17,8 @@ from server.cycle import (
     trained,
 )
 from server.events import Event
-from server.reading import Reading, settled
+from server.reading import Reading
+from server.settling import last_call, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,9 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
     """Run the study, or go on with it, and yield each milestone once it is committed.
 
     It ends when the budget is spent, when no site can use more, or when a cycle passed without a
-    single reading and nobody was away. Stopping advice is recorded and ends nothing.
+    single reading and nobody was away. Before that, sites that were away when a cycle closed have
+    a last while to come to account; what they give back may pay for another cycle. Stopping advice
+    is recorded and ends nothing.
     """
     yield Milestone(None, dict(evaluated(c, 0, 0, first)))
     past: list[CycleRecord] = []
@@ -49,7 +52,8 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
         past.append(record)
         rounds = tuple(losses(c.ledger, c.study, record.cycle))
         yield Milestone(record, measured, rounds)
-        if not any(p.readings or p.waiting for p in record.progress.values()):
+        idle = not any(p.readings or p.waiting for p in record.progress.values())
+        if idle and not last_call(c, past):
             break
     c.notify(Event("end", len(past), spent=_spent(past)))
 
@@ -61,10 +65,14 @@ def _cycle(
     past[:] = [settled(c, cycle, record) for record in past]
     spent = _spent(past)
     if c.study.cycle_budget(cycle, spent) == 0:
-        return None
+        last_call(c, past)
+        spent = _spent(past)
+        if c.study.cycle_budget(cycle, spent) == 0:
+            return None
     c.notify(Event("begin", cycle, spent=spent))
     told = reports(c, cycle, state)
     if not any(report.capacity for report in told.values()):
+        last_call(c, past)
         return None
     shared = grants(c, cycle, told, past)
     opened(c, cycle, shared)

@@ -6,8 +6,9 @@ again, so a run that died continues with the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from protocol.records import (
@@ -32,6 +33,11 @@ from strategies.chosen import Decisions
 R = TypeVar("R", SiteReport, Selected, SiteEvaluation)
 
 
+def unpaused(since: datetime) -> timedelta:
+    """The study was never paused."""
+    return timedelta()
+
+
 @dataclass(frozen=True, slots=True)
 class Coordination:
     """Everything that the steps of a cycle need.
@@ -44,6 +50,7 @@ class Coordination:
         models: the model files.
         rooms: where the cycle waits for people.
         notify: who watches.
+        paused: for how long the study was paused since then: time in which no deadline runs.
     """
 
     study: Study
@@ -53,6 +60,7 @@ class Coordination:
     models: ModelShelf
     rooms: ReadingRooms
     notify: Notify
+    paused: Callable[[datetime], timedelta] = unpaused
 
 
 def reports(c: Coordination, cycle: int, state: GlobalState) -> Mapping[str, SiteReport]:

@@ -59,6 +59,7 @@ class Timing:
         retry: before a site is asked again that Flower answered for, or that was not there.
         again: before a site is asked again that failed, or refused what its admin may yet allow.
         poll: between two looks for replies.
+        settle: after the last cycle, for sites that were away when a cycle closed.
     """
 
     patience: float = 3600.0
@@ -67,9 +68,10 @@ class Timing:
     retry: float = 5.0
     again: float = 60.0
     poll: float = 1.0
+    settle: float = 3600.0
 
 
-REHEARSAL = Timing(resend=math.inf, retry=math.inf, again=math.inf)
+REHEARSAL = Timing(resend=math.inf, retry=math.inf, again=math.inf, settle=0.0)
 """In a simulation a site that failed would fail again, and silence is computing."""
 
 

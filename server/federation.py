@@ -42,6 +42,7 @@ class Federation:
         timing: how long to wait for them.
         halted: whether the study is not to run any longer.
         roster: where the sites are; `gather` makes it of those that say hello.
+        withdrawn: sites that have said in this start that the study is withdrawn there, for good.
     """
 
     grid: Grid
@@ -51,6 +52,7 @@ class Federation:
     timing: Timing = field(default_factory=Timing)
     halted: Callable[[], bool] = never
     roster: Roster = dict
+    withdrawn: set[str] = field(default_factory=set)
     _late: set[str] = field(default_factory=set)
 
     @property
@@ -146,7 +148,7 @@ class Federation:
     def _heard(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
         answered, failed = 0, dict[str, Code]()
         exchange = self._exchange(stage, contents, self.needed)
-        for site, reply in exchange.replies():
+        for site, reply in self._replies(exchange):
             answered += not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
             if isinstance(reply, Refusal):
                 failed[site] = reply.code
@@ -166,8 +168,14 @@ class Federation:
         short = min(self.timing.resend, self.timing.patience)
         hasty = replace(self.timing, patience=short, grace=0.0)
         exchange = replace(exchange, timing=hasty)
-        yield from (r for _, r in exchange.replies() if not isinstance(r, Refusal))
+        yield from (r for _, r in self._replies(exchange) if not isinstance(r, Refusal))
         self._late |= exchange.late()
+
+    def _replies(self, exchange: Exchange) -> Iterator[tuple[str, Reply]]:
+        for site, reply in exchange.replies():
+            if isinstance(reply, Refusal) and reply.code == Code.WITHDRAWN:
+                self.withdrawn.add(site)
+            yield site, reply
 
     def _exchange(self, stage: Stage, contents: Mapping[str, RecordDict], needed: int) -> Exchange:
         if self._late:  # fetched, or they would fill Flower's database; and dropped

@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from server.events import Event
 from server.federation import Federation
 from server.registry.presence_shelf import PresenceShelf
 from server.registry.registry import Registry, from_column
@@ -70,6 +71,18 @@ class Participants:
                 told = time.monotonic()
                 _LOG.info("%d sites approved, a quorum is %d", approved, federation.needed)
             federation.pause(federation.timing.retry)
+
+    def paused(self, since: datetime) -> timedelta:
+        """For how long the study was paused since then."""
+        return StudyShelf(self.registry.connection).paused(self.study, since)
+
+    def lost(self, words: str) -> None:
+        """A run ended without a quorum; the keeper tells a person until the study goes on."""
+        StudyShelf(self.registry.connection).note_lost(self.study, words)
+
+    def goes_on(self, event: Event) -> None:
+        """A step was committed."""
+        StudyShelf(self.registry.connection).note_lost(self.study, "")
 
     def end(self) -> None:
         """The study is over."""

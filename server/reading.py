@@ -14,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 from protocol.records import CycleRecord, Grant, SiteProgress, SiteReport
 from protocol.seeds import Purpose, generator
 from protocol.steps import Reply, Selected
-from server.account import TOP_UP, accounted, grants, held, together
+from server.account import TOP_UP, accounted, grants, together
 from server.cycle import Coordination
 from server.federation import QuorumLost
 from server.ledger import Stage
+from server.settling import by_site
 
 _TOP_UP_SHARE = 0.25
 """Of the deadline: how long a top-up may take."""
@@ -73,9 +74,16 @@ class Reading:
                 stage = Stage(self.cycle, "select", 0, TOP_UP)
                 self._wait(stage, extra, hours * _TOP_UP_SHARE)
             seen = self.c.rooms.look(self.cycle, granted)
-        replies = self.c.federation.ask_all(Stage(self.cycle, "close"), {}, list(granted))
-        closed = _by_site(replies)
-        return {s: accounted(g, closed.get(s), seen.get(s), s) for s, g in granted.items()}
+        stage = Stage(self.cycle, "close")
+        replies = self.c.federation.ask_all(stage, {}, list(granted))
+        first = self.c.ledger.records(stage, SiteProgress) or {}  # final: it was shared out
+        closed = first | by_site(replies)
+        return {s: self._became(s, g, closed.get(s), seen.get(s)) for s, g in granted.items()}
+
+    def _became(
+        self, site: str, grant: Grant, told: SiteProgress | None, seen: SiteProgress | None
+    ) -> SiteProgress:
+        return accounted(grant, told, seen, site, gone=site in self.c.federation.withdrawn)
 
     def _wait(
         self, stage: Stage, given: Mapping[str, Grant], hours: float
@@ -86,14 +94,16 @@ class Reading:
         they are back.
         """
         ledger, federation, rooms = self.c.ledger, self.c.federation, self.c.rooms
-        end = (ledger.time(stage) or datetime.now(UTC)) + timedelta(hours=hours)
+        began = ledger.time(stage) or datetime.now(UTC)
         opened = set(ledger.records(stage, Selected) or ())
         total = together(grants(ledger, self.cycle))
         again = 0.0
         while True:
             seen = rooms.look(self.cycle, total)
             late = [s for s in given if s not in seen or seen[s].waiting]
-            if not late or datetime.now(UTC) >= end:
+            if not late or datetime.now(UTC) >= began + timedelta(hours=hours) + self.c.paused(
+                began
+            ):
                 return seen, late
             unheard = {s: given[s] for s in late if s not in opened}
             if unheard and time.monotonic() >= again:
@@ -112,14 +122,15 @@ class Reading:
         known = self.c.ledger.records(Stage(self.cycle, "close"), SiteProgress)
         if known is not None:
             return known
-        told = _by_site(self.c.federation.close(self.cycle, late))
+        told = by_site(self.c.federation.close(self.cycle, late))
         answered, needed = len(self.shared) - len(late) + len(told), self.c.federation.needed
         if answered < needed:
             raise QuorumLost(
                 f"cycle {self.cycle}: at the deadline of its reading {answered} sites were done or "
                 f"answered, a quorum is {needed}"
             )
-        closed = {s: accounted(self.shared[s], p, seen.get(s), s) for s, p in told.items()}
+        final = [s for s in late if s in told or s in self.c.federation.withdrawn]
+        closed = {s: self._became(s, self.shared[s], told.get(s), seen.get(s)) for s in final}
         self.c.ledger.commit(Stage(self.cycle, "close"), closed)
         return closed
 
@@ -159,30 +170,6 @@ class Reading:
         """Whether the site's readers are done, and not for want of cases."""
         there = seen.get(site)
         return there is not None and not there.waiting and there.returned <= 0
-
-
-def settled(c: Coordination, cycle: int, record: CycleRecord) -> CycleRecord:
-    """An earlier cycle's record, corrected by sites that were away when it closed.
-
-    They are asked at the beginning of every later cycle; what they did not spend is given back.
-    """
-    away = held(record.progress)
-    if not away:
-        return record
-    stage = Stage(record.cycle, "settle", 0, cycle)
-    heard = c.ledger.records(stage, SiteProgress)
-    if heard is None:
-        heard = {}
-        for site, told in _by_site(c.federation.close(record.cycle, away)).items():
-            grant, before = record.grants[site], record.progress[site]
-            seen = replace(before, spent=grant.count - before.waiting)
-            heard[site] = accounted(grant, told, seen, site)
-        c.ledger.commit(stage, heard)
-    return replace(record, progress={**record.progress, **heard})
-
-
-def _by_site(replies: Iterable[Reply]) -> dict[str, SiteProgress]:
-    return {r.site: r for r in replies if isinstance(r, SiteProgress)}
 
 
 def _by_name(replies: Iterable[Reply]) -> dict[str, Selected]:

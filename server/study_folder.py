@@ -28,6 +28,8 @@ class Submission(BaseModel):
         server: the server's home.
         patience: seconds after which a site that does not answer a step counts as away.
         interval: seconds between two looks at how far the readers are.
+        settle: seconds that sites which were away when a cycle closed have after the last cycle to
+            come and give back what they did not spend.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -36,6 +38,7 @@ class Submission(BaseModel):
     server: str
     patience: float = Field(3600.0, gt=0)
     interval: float = Field(5.0, gt=0)
+    settle: float = Field(3600.0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,12 @@ def read_frozen(folder: Path) -> Frozen:
 
 
 def submit(
-    paths: ServerPaths, config: HomeConfig, registry: Registry, frozen: Frozen, asked: Sequence[str]
+    paths: ServerPaths,
+    config: HomeConfig,
+    registry: Registry,
+    frozen: Frozen,
+    asked: Sequence[str],
+    settle: float = 3600.0,
 ) -> StudyRow:
     """Take the study in; its row.
 
@@ -74,6 +79,7 @@ def submit(
         registry: of the home.
         frozen: the study.
         asked: names of the sites that are to take part; all active ones if there is none.
+        settle: seconds in which absent sites may come to account after the last cycle.
 
     Raises:
         StudyError: its budget cannot be shared by so many sites.
@@ -85,7 +91,7 @@ def submit(
     row = StudyRow(
         study.identity, study.name, study.identity[:12], frozen.hash, config.asked_by, names
     )
-    submission = Submission(sites=names, server=str(paths.home))
+    submission = Submission(sites=names, server=str(paths.home), settle=settle)
     folder = StudyFolder(paths.studies / row.folder)
     folder.write(frozen.file, frozen.weights, submission)  # large: the registry is not held for it
     with registry.transaction():

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from server.flower.control import Control, Run
-from server.registry.alarm_shelf import AlarmShelf
+from server.registry.alarm_shelf import LONGEST, AlarmShelf
 from server.registry.registry import Registry
 from server.registry.study_shelf import StudyRow, StudyShelf
 
 LOG = logging.getLogger("keeper")
 FAILING = "run-failing"
+QUORUM = "quorum-lost"
 _YOUNG = 4  # deaths in a row before a person is told
 
 
@@ -63,7 +64,9 @@ class Runs:
                 self._keep(registry, control, row, theirs)
             else:
                 self._end(control, row, theirs)
-        self._tell(AlarmShelf(registry.connection), rows)
+        alarms = AlarmShelf(registry.connection)
+        self._tell(alarms, rows)
+        tell_lost(alarms, rows)
 
     def _tell(self, alarms: AlarmShelf, rows: Sequence[StudyRow]) -> None:
         """Raise or clear the alarm for studies whose runs keep dying."""
@@ -120,3 +123,14 @@ class Runs:
         for run in alive:
             LOG.info("study %s is %s: run %d stopped", row.folder, row.state, run.id)
             control.stop(run.id)
+
+
+def tell_lost(alarms: AlarmShelf, rows: Sequence[StudyRow]) -> None:
+    """Raise or clear the alarm for running studies whose last run ended for want of a quorum."""
+    lost = [row for row in rows if row.state == "running" and row.lost]
+    if not lost:
+        alarms.clear(QUORUM)
+        return
+    told = "; ".join(f"study {row.name}: {row.lost}" for row in lost)
+    words = "".join(c for c in told if c.isprintable())
+    alarms.sound(QUORUM, words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}...")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from server.registry.registry import now
 
-_LONGEST = 300
+LONGEST = 300
+"""Characters of an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class AlarmShelf:
         Raises:
             ValueError: the words are not one line of at most 300 printable characters.
         """
-        if not words or len(words) > _LONGEST or not words.isprintable():
-            raise ValueError(f"words of an alarm: accepted is one line up to {_LONGEST} characters")
+        if not words or len(words) > LONGEST or not words.isprintable():
+            raise ValueError(f"words of an alarm: accepted is one line up to {LONGEST} characters")
         done = self.connection.execute(
             "INSERT INTO alarms (at, site, kind, words) SELECT :at, :site, :kind, :words "
             "WHERE NOT EXISTS (SELECT 1 FROM alarms "

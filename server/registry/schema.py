@@ -103,4 +103,14 @@ CREATE TABLE certificates (           -- every one ever signed: a site's are tak
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE pauses (                 -- of studies: no deadline runs meanwhile
+    study TEXT NOT NULL REFERENCES studies (identity),
+    began TEXT NOT NULL,              -- UTC, ISO 8601
+    ended TEXT                        -- NULL: still paused
+);
+CREATE INDEX pauses_of ON pauses (study);
+ALTER TABLE studies ADD COLUMN lost TEXT NOT NULL DEFAULT '';  -- why its last run had no quorum
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)

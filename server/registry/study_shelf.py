@@ -6,11 +6,12 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from server.registry.registry import from_column, now, to_column
 
-_COLUMNS = "identity, name, folder, weights, asked_by, sites, state, run, submitted, changed"
+_COLUMNS = "identity, name, folder, weights, asked_by, sites, state, run, submitted, changed, lost"
 STATES = ("running", "paused", "stopped", "ended", "failed")
 OPEN = ("running", "paused")
 """States of a study that may still ask its sites for something."""
@@ -31,6 +32,7 @@ class StudyRow:
         run: Flower's id of the newest run; None before the first.
         submitted: UTC, ISO 8601.
         changed: when the state last changed; UTC, ISO 8601.
+        lost: why its last run ended without a quorum; "" once the study goes on.
     """
 
     identity: str
@@ -43,6 +45,7 @@ class StudyRow:
     run: int | None = None
     submitted: str = ""
     changed: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class StudyShelf:
         """A new study, submitted now."""
         at = now()
         self.connection.execute(
-            f"INSERT INTO studies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO studies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",  # noqa: S608
             (
                 row.identity,
                 row.name,
@@ -93,14 +96,47 @@ class StudyShelf:
         return found[0]
 
     def move(self, identity: str, state: str, since: Sequence[str] = STATES) -> bool:
-        """Put the study into a state if it is in one of `since`; whether it was."""
-        marks = ", ".join("?" * len(since))
+        """Put the study into a state if it is in one of `since`; whether it was.
+
+        When a pause begins and ends is kept.
+        """
+        marks, at = ", ".join("?" * len(since)), now()
         done = self.connection.execute(
             "UPDATE studies SET state = ?, changed = ? WHERE identity = ? "  # noqa: S608
             f"AND state IN ({marks})",
-            (state, now(), identity, *since),
+            (state, at, identity, *since),
         )
-        return done.rowcount == 1
+        if done.rowcount != 1:
+            return False
+        if state != "paused":
+            self.connection.execute(
+                "UPDATE pauses SET ended = ? WHERE study = ? AND ended IS NULL", (at, identity)
+            )
+        else:
+            self.connection.execute(
+                "INSERT INTO pauses (study, began) SELECT :study, :at WHERE NOT EXISTS "
+                "(SELECT 1 FROM pauses WHERE study = :study AND ended IS NULL)",
+                {"study": identity, "at": at},
+            )
+        return True
+
+    def paused(self, identity: str, since: datetime) -> timedelta:
+        """For how long the study was paused since then, a pause that goes on included."""
+        rows = self.connection.execute(
+            "SELECT began, coalesce(ended, ?) FROM pauses WHERE study = ?", (now(), identity)
+        )
+        spans = [
+            datetime.fromisoformat(ended) - max(since, datetime.fromisoformat(began))
+            for began, ended in rows
+        ]
+        return sum((span for span in spans if span > timedelta()), timedelta())
+
+    def note_lost(self, identity: str, words: str) -> None:
+        """Remember why the last run had no quorum; "" once the study goes on."""
+        self.connection.execute(
+            "UPDATE studies SET lost = :words WHERE identity = :study AND lost != :words",
+            {"words": words, "study": identity},
+        )
 
     def set_run(self, identity: str, run: int) -> None:
         """Remember the newest run."""

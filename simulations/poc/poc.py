@@ -17,7 +17,7 @@ from typing import Any
 from simulations.poc.commands import ask
 from simulations.poc.follow import Follower
 from simulations.poc.layout import Layout
-from simulations.poc.prepare import prepare
+from simulations.poc.prepare import prepare, submitted
 from simulations.poc.soundness import check_budget, verified
 
 STOPPING = 120.0
@@ -104,5 +104,4 @@ def _submitted(layout: Layout) -> str:
     known = ask("wardround-server", "status", home=layout.server)["studies"]
     if known:
         return str(known[0]["identity"])
-    said = ask("wardround-server", "submit", str(layout.study), home=layout.server)
-    return str(said["identity"])
+    return submitted(layout)

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from simulations.poc.commands import ask
 from simulations.poc.follow import Follower
 from simulations.poc.layout import Layout, site_names
-from simulations.poc.prepare import prepare
+from simulations.poc.prepare import prepare, submitted
 from simulations.poc.words import per_site
 from simulations.studies import committed
 
@@ -64,8 +63,7 @@ class Broken:
 
     def submit(self) -> None:
         """Hand the study in."""
-        said = ask("wardround-server", "submit", str(self.layout.study), home=self.layout.server)
-        self.identity = str(said["identity"])
+        self.identity = submitted(self.layout)
 
     def until_over(self, during: Callable[[str], None] | None = None) -> str:
         """The study's last state. `during` is called with every line that says where it stands."""

@@ -15,6 +15,7 @@ from protocol.codec import digest, pack
 from protocol.records import Arrays, GlobalState, Grant, SiteProgress
 from protocol.study import Study, document
 from server.assignment import assignment_in
+from server.events import Event
 from server.exchange import Halted, Timing
 from server.federation import Federation
 from server.home import ServerPaths
@@ -54,7 +55,7 @@ def submitted(
 ) -> StudyFolder:
     folder = StudyFolder(tmp_path / "study")
     text = tomli_w.dumps(document(study)).encode()
-    made = Submission(sites=sites, server=str(tmp_path), interval=5.0, patience=9.0)
+    made = Submission(sites=sites, server=str(tmp_path), interval=5.0, patience=9.0, settle=7.0)
     folder.write(text, pack(GlobalState(weights)), made)
     return folder
 
@@ -69,7 +70,7 @@ def test_a_study_folder_says_what_to_do(
     found = assignment_in(folder)
     assert (found.study.identity, found.sites, found.rehearsal) == (study.identity, 3, False)
     assert digest(found.weights) == digest(first_weights(study))
-    assert found.timing == Timing(patience=9.0)
+    assert found.timing == Timing(patience=9.0, settle=7.0)
     assert found.rooms.interval == 5.0
     assert found.roster is not None
     assert found.roster() == {"north": 72, "south": 71, "west": -1}
@@ -77,6 +78,11 @@ def test_a_study_folder_says_what_to_do(
     StudyShelf(registry.connection).move(study.identity, "paused")
     assert found.halted()
     StudyShelf(registry.connection).move(study.identity, "running")
+    assert timedelta() <= found.paused(datetime.now(UTC) - timedelta(hours=1)) < timedelta(hours=1)
+    found.lost("cycle 0, train, round 0: 1 of 3 sites answered (west: failed)")
+    assert "west: failed" in StudyShelf(registry.connection).find(study.identity).lost
+    found.notify(Event("train", 0))
+    assert StudyShelf(registry.connection).find(study.identity).lost == ""
     registry.connection.execute("UPDATE sites SET state = 'revoked' WHERE name = 'south'")
     registry.connection.execute("UPDATE sites SET node = 99 WHERE name = 'west'")
     assert found.roster() == {"north": 72, "south": -1, "west": 99}

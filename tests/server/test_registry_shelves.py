@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -15,6 +16,7 @@ from server.registry.head_shelf import HeadShelf, Signed
 from server.registry.outbox_shelf import Letter, OutboxShelf
 from server.registry.presence_shelf import PresenceShelf, Reached
 from server.registry.registry import Registry
+from server.registry.study_shelf import StudyRow, StudyShelf
 
 STUDY, OTHER = "ab" * 32, "cd" * 32
 
@@ -187,3 +189,23 @@ def test_an_alarm_sounds_once_until_it_is_cleared(registry: Registry) -> None:
     assert len(shelf.latest()) == 4
     with pytest.raises(ValueError, match="one line"):
         shelf.sound("x", "two\nlines")
+
+
+def test_pauses_are_kept_and_counted_from_a_moment_on(registry: Registry) -> None:
+    shelf = StudyShelf(registry.connection)
+    shelf.add(StudyRow("id", "chest", "f", "w", "me", ("north",)))
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    assert shelf.paused("id", noon) == timedelta()
+    for began, ended in (("11:00", "11:30"), ("11:50", "12:10"), ("13:00", "13:30")):
+        at = [f"2026-01-05T{clock}:00.000+00:00" for clock in (began, ended)]
+        registry.connection.execute("INSERT INTO pauses VALUES ('id', ?, ?)", at)
+    assert shelf.paused("id", noon) == timedelta(minutes=40)
+    assert shelf.paused("other", noon) == timedelta()
+    for state in ("paused", "paused", "running", "paused"):
+        assert shelf.move("id", state)
+    rows = registry.connection.execute("SELECT ended FROM pauses ORDER BY rowid").fetchall()
+    assert [ended is None for (ended,) in rows[3:]] == [False, True]
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    assert timedelta() <= shelf.paused("id", before) < timedelta(seconds=5)  # goes on
+    assert shelf.move("id", "stopped", ("paused",))
+    assert not registry.connection.execute("SELECT 1 FROM pauses WHERE ended IS NULL").fetchall()
