@@ -19,6 +19,7 @@ from simulations.poc.layout import Layout
 def services(layout: Layout) -> list[Service]:
     """The daemons and readers of a federation that has been prepared."""
     quiet = {"PYTHONUNBUFFERED": "1"}
+    alone = quiet | {"OMP_NUM_THREADS": "1"}  # as in a simulation: more change the last bits
     found = [
         Service(
             "server",
@@ -31,7 +32,7 @@ def services(layout: Layout) -> list[Service]:
         home = str(layout.site(name))
         truths = str(layout.truths(name))
         start = (installed("wardround-site"), "start", "--home", home)
-        found.append(Service(name, start, quiet, grace=40.0))
+        found.append(Service(name, start, alone, grace=40.0))
         read = (sys.executable, "-m", "simulations.poc.readers", "--home", home, "--truths", truths)
         found.append(Service(f"{name}-readers", read, quiet))
     return found

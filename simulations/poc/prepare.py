@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from client.cases.cases import Cases
 from client.cases.open import open_cases
 from client.home import Deployment, HomePaths, open_store
 from client.home import make_home as make_site_home
@@ -31,10 +32,10 @@ def prepare(layout: Layout, file: Path, overrides: list[str]) -> None:
     study = load(file, overrides)
     freeze_study(file, overrides, layout.study, None)
     _server(layout)
-    cases = open_cases("phantom", study.task, study.seed)
+    cases = simulated(study)
     for number, (name, rows) in enumerate(rows_of(study, cases).items()):
         _site(layout, name)
-        _cases(layout, study, name, number, rows)
+        _cases(layout, study, cases, (name, number, rows))
     write_json(layout.ready, {"format": 1, "sites": list(layout.names)})
 
 
@@ -69,16 +70,22 @@ def _site(layout: Layout, name: str) -> None:
     make_site_home(home, config.model_copy(update={"deployment": deployment}))
 
 
-def _cases(layout: Layout, study: Study, name: str, number: int, rows: Indices) -> None:
-    """Enrol the site's share of the phantom; what is true of it goes to its readers alone.
-
-    The secret that keys the cases comes from the study's seed here, as in a simulation, so that
-    both choose the same cases and end with the same model.
-    """
-    home, key = layout.site(name), site_key(study, number)
+def simulated(study: Study) -> Cases:
+    """The phantom as `wardround simulate` takes it, without validation cases."""
     cases = open_cases("phantom", study.task, study.seed)
-    targets = np.zeros((0, 2)) if cases.targets is None else cases.targets  # a phantom has them
-    own = [int(row) for row in rows if cases.splits[row] != "test"]
+    return cases.take([i for i, split in enumerate(cases.splits) if split != "val"])
+
+
+def _cases(layout: Layout, study: Study, cases: Cases, site: tuple[str, int, Indices]) -> None:
+    """Enrol the site's share; what is true of its pool goes to its readers alone.
+
+    The same cases in the same order as in a simulation, under a secret that comes from the study's
+    seed here, too: both choose the same cases and end with the same model, bit by bit.
+    """
+    name, number, rows = site
+    home, key = layout.site(name), site_key(study, number)
+    assert cases.targets is not None  # noqa: S101 - a phantom has them
+    targets, own = cases.targets, [int(row) for row in rows]
     np.save(home / "images.npy", cases.images[own], allow_pickle=False)
     make_site_home(home, read_site(home).model_copy(update={"images": "images.npy"}))
     secret = HomePaths(home).keys / "site.secret"
@@ -86,14 +93,19 @@ def _cases(layout: Layout, study: Study, name: str, number: int, rows: Indices) 
     arrival = Arrival(
         names=[cases.keys[i] for i in own],
         patients=[cases.patients[i] for i in own],
-        splits=["pool"] * len(own),
+        splits=["locked" if cases.splits[i] == "test" else "pool" for i in own],
         rows=list(range(len(own))),
+        targets=targets[own],
     )
     store = open_store(home)
     try:
         enrol(store, key, arrival, clustered=cases.clustered)
     finally:
         store.close()
-    truths = {key.case(cases.keys[i]): [int(v) for v in targets[i]] for i in own}
+    truths = {
+        key.case(cases.keys[i]): [int(v) for v in targets[i]]
+        for i in own
+        if cases.splits[i] != "test"
+    }
     layout.truths(name).parent.mkdir(parents=True, exist_ok=True)
     layout.truths(name).write_text(json.dumps(truths), encoding="utf-8")

@@ -49,21 +49,32 @@ class Room:
     def read_one(self, store: SiteStore, study: Study, cycle: int) -> bool:
         """Whether any reader had a case to answer."""
         count = max(study.simulation.readers.per_site, study.reading.readers_per_case)
-        for position in range(count):
-            reader = f"reader-{position + 1}"
+        readers = [f"reader-{position + 1}" for position in range(count)]
+        active = {r: store.readings.seconds_of(study.identity, cycle, r) for r in readers}
+        for reader in sorted(readers, key=lambda r: (active[r], r)):  # by turns, as simulated ones
             opening = next_case(store, study, cycle, reader)
             if opening is not None:
-                reading = self._answer(store, study, opening, reader)
+                before = store.readings.answers(study.identity, cycle).get(opening.case, {})
+                rng = generator(
+                    study.seed, self.number, opening.case, len(before) + 1, Purpose.READER
+                )
+                reading = self._answer(store, study, opening, reader, rng)
                 with suppress(ReadingRefused):  # the cycle was closed a moment ago
                     submit(store, study, cycle, opening, reading)
                     self._note(study, cycle, reading)
                 return True
         return False
 
-    def _answer(self, store: SiteStore, study: Study, opening: Opening, reader: str) -> Reading:
+    def _answer(
+        self,
+        store: SiteStore,
+        study: Study,
+        opening: Opening,
+        reader: str,
+        rng: np.random.Generator,
+    ) -> Reading:
         key = store.cases.keys_of([opening.case])[0]
         settings = study.simulation.readers
-        rng = generator(study.seed, self.number, opening.case, 1, Purpose.READER)
         given = reader_of(settings, study.task).answer(self.truths[key], rng)
         return Reading(key, reader, now(), given.seconds, given.answer, given.value)
 
