@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from protocol.records import SiteEvaluation, SiteProgress
+from protocol.records import CycleRecord, SiteEvaluation, SiteProgress, SiteReport
 from protocol.study import Study
 from server import account
 from server.home import ServerPaths
@@ -20,6 +20,7 @@ from server.registry.site_shelf import SiteShelf
 from server.registry.study_shelf import StudyRow, StudyShelf
 from server.study_folder import StudyFolder
 from server.summary import summary
+from strategies.chosen import decisions
 from strategies.metrics.combine import as_json, combine
 from strategies.metrics.table import METRICS
 
@@ -75,7 +76,7 @@ def study(paths: ServerPaths, identity: str) -> dict[str, Any] | None:
         content: dict[str, Any] = {"at": _at(), "study": found, "alarms": _alarms(registry)}
         folder = StudyFolder(paths.studies / row.folder)
         with looked_into(folder) as ledger:
-            content["cycles"] = [] if ledger is None else list(_cycles(ledger))
+            content["cycles"] = [] if ledger is None else list(_cycles(ledger, folder.study()))
             content["sites"] = _sites(registry, row, found["cycle"], content["cycles"])
             content["names"] = [METRICS[name].label for name in SHOWN]
             content["metrics"] = [] if ledger is None else list(_metrics(ledger, folder.study()))
@@ -95,7 +96,7 @@ def looked_into(folder: StudyFolder) -> Iterator[Ledger | None]:
 
 
 def _row(paths: ServerPaths, row: StudyRow) -> dict[str, Any]:
-    return summary(StudyFolder(paths.studies / row.folder), row).document()
+    return summary(paths.studies / row.folder, row).document()
 
 
 def _sites(
@@ -124,8 +125,9 @@ def _sites(
     return rows
 
 
-def _cycles(ledger: Ledger) -> Iterator[dict[str, Any]]:
+def _cycles(ledger: Ledger, study: Study) -> Iterator[dict[str, Any]]:
     """Every cycle's grants with their reasons; what was spent stands beside the first of a site."""
+    past: list[CycleRecord] = []
     for cycle in range(account.cycles(ledger)):
         told = account.progress(ledger, cycle)
         rows = []
@@ -142,10 +144,20 @@ def _cycles(ledger: Ledger) -> Iterator[dict[str, Any]]:
                         "returned": known.returned if known else None,
                     }
                 )
-        yield {"cycle": cycle, "grants": rows, "words": _words(ledger, cycle, told), "advice": ""}
+        advice = ""
+        if told:
+            past.append(_record(ledger, cycle, told))
+            advice = decisions(study).stopping.advise(past)
+        yield {"cycle": cycle, "grants": rows, "words": _words(told), "advice": advice}
 
 
-def _words(ledger: Ledger, cycle: int, told: Mapping[str, SiteProgress]) -> str:
+def _record(ledger: Ledger, cycle: int, told: Mapping[str, SiteProgress]) -> CycleRecord:
+    reports = ledger.records(Stage(cycle, "report"), SiteReport) or {}
+    granted = account.together(account.grants(ledger, cycle))
+    return CycleRecord(cycle, reports, granted, told)
+
+
+def _words(told: Mapping[str, SiteProgress]) -> str:
     if not told:
         return "people are reading"
     away = account.held(told)
