@@ -80,7 +80,10 @@ def _document(paths: HomePaths) -> dict[str, Any]:
     try:
         return tomllib.loads(paths.config.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{paths.home}: site.toml is missing; accepted is a site's home") from None
+        raise ValueError(
+            f"{paths.home}: site.toml is missing; accepted is a site's home, which "
+            "`wardround-site init` makes"
+        ) from None
     except ValueError:
         raise ValueError(f"{paths.home}: site.toml cannot be read") from None
 

@@ -70,11 +70,14 @@ class DaemonStatus:
         """For a person, one line for the daemon and one per service."""
         since = f" since {self.started} (pid {self.pid})" if self.state == "running" else ""
         lines = [f"daemon {self.state}{since}"]
+        if self.state == "stopped":
+            return lines[0]
         width = max((len(service.name) for service in self.services), default=0)
         for service in self.services:
-            again = f", restarted {service.restarts} times" if service.restarts else ""
+            times = "once" if service.restarts == 1 else f"{service.restarts} times"
+            again = f", restarted {times}" if service.restarts else ""
             why = f" ({service.why})" if service.why else ""
-            lines.append(f"  {service.name:{width}}  {service.state:8}{again}{why}".rstrip())
+            lines.append(f"  {service.name:{width}}  {service.state}{again}{why}")
         return "\n".join(lines)
 
 

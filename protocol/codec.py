@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from protocol import block as packed
+
 R = TypeVar("R")
-_HEADER = "record"
 _NOTHING = "/"
 _DTYPES = frozenset(
     np.dtype(name)
@@ -62,7 +63,7 @@ def pack(record: object) -> bytes:
     document, arrays = encode(record)
     text = json.dumps(document, sort_keys=True)
     # safetensors refuses a block without tensors in some versions; an empty one costs nothing
-    return save(arrays or {_NOTHING: np.zeros(0, np.uint8)}, {_HEADER: text})
+    return save(arrays or {_NOTHING: np.zeros(0, np.uint8)}, {packed.HEADER: text})
 
 
 def unpack(kind: type[R], block: bytes) -> R:
@@ -72,12 +73,10 @@ def unpack(kind: type[R], block: bytes) -> R:
         CodecError: as `decode`, or the block is not one of ours.
     """
     try:
-        size = int.from_bytes(block[:8], "little")
-        text = json.loads(block[8 : 8 + size])["__metadata__"][_HEADER]
+        document = packed.document(block)
         arrays = load(block)
         if list(arrays) == [_NOTHING] and not arrays[_NOTHING].size:
             arrays = {}
-        document = json.loads(text)
     except Exception:  # any malformed block is refused alike, and its content is not repeated
         raise CodecError(f"{kind.__name__}: these bytes are not a packed record") from None
     return decode(kind, document, arrays)

@@ -8,7 +8,15 @@ from __future__ import annotations
 import typer
 
 from daemons.terminal import run_command
-from server import cli_daemon, cli_dashboard, cli_home, cli_preflight, cli_sites, cli_studies
+from server import (
+    cli_alarms,
+    cli_daemon,
+    cli_dashboard,
+    cli_home,
+    cli_preflight,
+    cli_sites,
+    cli_studies,
+)
 
 app = typer.Typer(
     name="wardround-server",
@@ -19,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_home.app)
 app.add_typer(cli_daemon.app)
+app.add_typer(cli_alarms.app)
 app.add_typer(cli_dashboard.app)
 app.add_typer(cli_studies.app)
 app.add_typer(cli_sites.app, name="sites")

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from daemons.status import DaemonStatus, read_status
-from server.home import ServerPaths, read_config
+from server.paths import ServerPaths, check_home
 from server.registry.alarm_shelf import Alarm, AlarmShelf
 from server.registry.presence_shelf import Presence, PresenceShelf
 from server.registry.registry import Registry
 from server.registry.site_shelf import JoinedSite, SiteShelf
 from server.registry.study_shelf import StudyRow, StudyShelf
+from server.summary import Summary, summary
 
-if TYPE_CHECKING:
-    from server.summary import Summary
+_BROKEN = (OSError, sqlite3.Error, LookupError, TypeError, ValueError)
+"""What reading a study's folder may end with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def overview(home: Path) -> Overview:
     Raises:
         HomeError: no server lives there.
     """
-    read_config(home)
+    check_home(home)
     paths = ServerPaths(home)
     registry = Registry.open(paths.registry)
     try:
@@ -67,17 +68,14 @@ def overview(home: Path) -> Overview:
 
 
 def _view(paths: ServerPaths, shelf: PresenceShelf, row: StudyRow) -> StudyView:
-    from server.study_folder import StudyFolder
-    from server.summary import summary  # a quarter of a second, not needed without studies
-
     standings = shelf.standings(row.identity)
     spent = shelf.connection.execute(
         "SELECT site, sum(spent) FROM progress WHERE study = ? GROUP BY site", (row.identity,)
     )
     told = {str(site): int(count) for site, count in spent}
     try:
-        known = summary(StudyFolder(paths.studies / row.folder), row)
-    except (ValueError, OSError, sqlite3.Error):  # one broken folder hides no other study
+        known = summary(paths.studies / row.folder, row)
+    except _BROKEN:  # one broken folder hides no other study
         known = None
     return StudyView(
         row,
@@ -130,22 +128,29 @@ def days_left(not_after: str) -> int:
 
 def as_text(seen: Overview) -> str:
     """For a person."""
-    lines = [seen.daemon.as_text()]
-    lines += ["sites", *(f"  {_site_line(*pair)}" for pair in seen.sites)] if seen.sites else []
+    running = seen.daemon.state == "running"
+    lines = [seen.daemon.as_text(), "sites" if seen.sites else "no site has joined"]
+    lines += [f"  {_site_line(*pair, running=running)}" for pair in seen.sites]
     lines += [line for view in seen.studies for line in _study_lines(view)]
-    lines += [f"ALARM {a.at} {a.site or 'server'}: {a.words} ({a.kind})" for a in seen.alarms]
+    for a in seen.alarms:
+        lines.append(f"ALARM {a.id} {a.at} {a.site or 'server'}: {a.words} ({a.kind})")
+    if seen.alarms:
+        lines.append("once looked into: wardround-server alarms --clear NUMBER")
     return "\n".join(lines)
 
 
-def _site_line(site: JoinedSite, presence: Presence | None) -> str:
+def _site_line(site: JoinedSite, presence: Presence | None, *, running: bool) -> str:
     if not site.active:
         return f"{site.name}  revoked"
+    left = f"certificate {days_left(site.not_after)} days"
+    if not running:  # what the registry says of its presence is of another time
+        return f"{site.name}  {left}"
     there = "never heard of"
     if presence is not None and presence.heard:
         there = "online" if presence.online else f"away since {presence.since}"
     node = {True: "node online", False: "node offline", None: "node not asked yet"}
     said = node[presence.node_online if presence else None]
-    return f"{site.name}  {there}, {said}, certificate {days_left(site.not_after)} days"
+    return f"{site.name}  {there}, {said}, {left}"
 
 
 def _study_lines(view: StudyView) -> list[str]:
@@ -153,5 +158,6 @@ def _study_lines(view: StudyView) -> list[str]:
     where = "its folder cannot be read"
     if known is not None:
         where = f"{known.words}, {known.spent} of {known.budget} {known.unit} spent"
+        where += f", {known.open} open" if known.open else ""
     each = [f"  {site}  {view.standings[site]}, {view.told[site]} spent" for site in row.sites]
     return [f"study {row.name} ({row.identity[:12]})  {row.state}, {where}", *each]

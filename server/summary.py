@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+import tomllib
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from protocol.study import Study
-from server import account
-from server.ledger import Ledger
-from server.registry.study_shelf import StudyRow
-from server.study_folder import StudyFolder
+from protocol import block
+
+if TYPE_CHECKING:
+    from server.registry.study_shelf import StudyRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Summary:
             case "train":
                 return f"{done}trained round {self.round + 1}"
             case "select" | "allocate":
-                return f"{done}people are reading"
+                now = self.state == "running"
+                return f"{done}{'people are reading' if now else 'cases were open to readers'}"
             case "evaluate":
                 return f"{done}measured"
             case step:
@@ -71,52 +74,73 @@ class Summary:
         return {**asdict(self), "words": self.words}
 
 
-def summary(folder: StudyFolder, row: StudyRow) -> Summary:
-    """Where the study in that folder stands; before its first start nothing is granted."""
-    study = folder.study()
-    try:
-        ledger = Ledger.look(folder.folder / "ledger.db")
-    except FileNotFoundError:
-        return _summary(row, study, None, "", 0, (0, 0, 0))
-    with closing(ledger):
-        committed = ledger.committed()
-        newest = committed[-1].stage if committed else None
-        begun = account.cycles(ledger)
-        sums = [_sums(ledger, cycle) for cycle in range(begun)]
-        totals = tuple(sum(column) for column in zip(*sums, strict=True)) if sums else (0, 0, 0)
-        step, round_ = (newest.step, newest.round) if newest else ("", 0)
-        return _summary(row, study, begun - 1 if begun else None, step, round_, totals)
+def summary(folder: Path, row: StudyRow) -> Summary:
+    """Where the study in that folder stands; before its first start nothing is granted.
 
+    The ledger's rows are read without numpy, since `status` should answer at once; the sums are
+    those of `server.account`.
 
-def _sums(ledger: Ledger, cycle: int) -> tuple[int, int, int]:
-    """Granted, spent and returned of one cycle."""
-    granted = sum(g.count for parts in account.grants(ledger, cycle).values() for g in parts)
-    told = account.progress(ledger, cycle).values()
-    return granted, sum(p.spent for p in told), sum(p.returned for p in told)
-
-
-def _summary(
-    row: StudyRow,
-    study: Study,
-    cycle: int | None,
-    step: str,
-    round_: int,
-    totals: tuple[int, ...],
-) -> Summary:
-    granted, spent, returned = totals
+    Raises:
+        OSError: the study file or the ledger cannot be read.
+        ValueError: the study file does not fit.
+        sqlite3.Error: the ledger is not one.
+    """
+    total, unit = _budget(folder / "study.toml")
+    newest, rows = _ledger(folder / "ledger.db")
+    granted, told = 0, {}
+    for cycle, step, site, document in rows:
+        if step == "allocate":
+            granted += int(document["count"])
+        else:  # the newest word of a site about a cycle counts
+            told[cycle, site] = (int(document["spent"]), int(document["returned"]))
+    spent, returned = (sum(pair[i] for pair in told.values()) for i in (0, 1))
+    begun, step, round_ = newest
     return Summary(
         identity=row.identity,
         name=row.name,
         state=row.state,
         asked_by=row.asked_by,
         submitted=row.submitted,
-        cycle=cycle,
+        cycle=begun - 1 if begun else None,
         step=step,
         round=round_,
         granted=granted,
         spent=spent,
         returned=returned,
         open=granted - spent - returned,
-        budget=study.budget.total,
-        unit=study.budget.unit,
+        budget=total,
+        unit=unit,
     )
+
+
+def _budget(file: Path) -> tuple[int, str]:
+    """How much the frozen study may spend, and of what."""
+    budget = tomllib.loads(file.read_text(encoding="utf-8")).get("budget", {})
+    if {"total", "unit"} <= budget.keys():  # freezing writes every key
+        return int(budget["total"]), str(budget["unit"])
+    from protocol.study import load  # slow, and not needed
+
+    study = load(file)
+    return study.budget.total, study.budget.unit
+
+
+def _ledger(file: Path) -> tuple[tuple[int, str, int], list[tuple[int, str, str, Any]]]:
+    """How many cycles began, the newest step and its round; then what was granted and told, as
+    cycle, step, site and document, in the order of their commits.
+    """
+    if not file.exists():
+        return (0, "", 0), []
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        db.execute("BEGIN")  # both questions see the same steps
+        begun = db.execute("SELECT COUNT(*) FROM steps WHERE step = 'report'").fetchone()[0]
+        newest = db.execute("SELECT step, round FROM steps ORDER BY rowid DESC LIMIT 1").fetchone()
+        rows = db.execute(_TOLD).fetchall()
+    told = [(cycle, step, site, block.document(packed)) for cycle, step, site, packed in rows]
+    return (begun, *(newest or ("", 0))), told
+
+
+_TOLD = """
+SELECT r.cycle, r.step, r.site, r.block FROM records r
+JOIN steps s USING (study, cycle, step, round, sequence)
+WHERE r.step IN ('allocate', 'read', 'settle') ORDER BY s.rowid
+"""
