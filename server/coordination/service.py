@@ -25,6 +25,7 @@ from server.coordination.allowance import OPENING, Allowance
 from server.coordination.callers import Caller, caller
 from server.coordination.checks import check, check_versions
 from server.coordination.intake import Intake
+from server.coordination.listening import listen
 from server.coordination.refusal import Refusal, invalid
 from server.coordination.stream import Stream
 from server.registry.outbox_shelf import OutboxShelf
@@ -174,32 +175,7 @@ class CoordinationService:
             if stream.ended.done():
                 return
             self._allowances[stream.site].take()
-            self._take(stream, said)
-
-    def _take(self, stream: Stream, said: FromSite | None) -> None:
-        """One message of a site."""
-        if said is None:
-            raise invalid("a message that cannot be read")
-        field = check(said)
-        stream.listen()
-        if field == "arrival":
-            raise invalid("a second arrival on one stream")
-        if field == "heartbeat":
-            self._beat(stream, said)
-        elif field == "progress":
-            self.intake.progress(stream.site, said.progress)
-        elif field == "standing":
-            self.intake.stand(stream.site, said.standing)
-        else:
-            stream.say(self.intake.head(stream.site, said.head))
-
-    def _beat(self, stream: Stream, said: FromSite) -> None:
-        beat = said.heartbeat
-        if beat.acknowledged > stream.given:
-            raise invalid(f"acknowledged {beat.acknowledged}: sent was up to {stream.given}")
-        stream.acknowledged = max(stream.acknowledged, beat.acknowledged)
-        if beat.sent > 0:
-            stream.skew, stream.skewed = self.intake.clock(stream.site, beat.sent, stream.skewed)
+            listen(self.intake, stream, said)
 
 
 async def _arrival(context: Context, patience: float) -> Arrival:
