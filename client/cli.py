@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import typer
 
-from client import cli_audit, cli_daemon, cli_join, cli_preflight, cli_studies
+from client import (
+    cli_audit,
+    cli_daemon,
+    cli_import,
+    cli_join,
+    cli_preflight,
+    cli_readers,
+    cli_studies,
+)
 from daemons.terminal import run_command
 
 app = typer.Typer(
@@ -18,8 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_join.app)
+app.add_typer(cli_import.app)
 app.add_typer(cli_daemon.app)
 app.add_typer(cli_studies.app)
+app.add_typer(cli_readers.app, name="readers")
 app.add_typer(cli_preflight.app)
 app.add_typer(cli_audit.app)
 

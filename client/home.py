@@ -42,6 +42,10 @@ class Deployment(BaseModel):
         least_patients: no update leaves while the labels are of fewer patients than this.
         progress_seconds: label progress is told at most this often.
         silence_seconds: a SuperNode that has not reached the server for so long is started anew.
+        room: host:port of the reading room; beyond loopback only with a certificate.
+        room_certificate: PEM file of it, by path relative to the home; "" for plain HTTP.
+        room_key: PEM file of its key.
+        room_names: names by which browsers call the room, besides the host's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -52,6 +56,10 @@ class Deployment(BaseModel):
     least_patients: int = Field(16, ge=1)
     progress_seconds: float = Field(60.0, gt=0)
     silence_seconds: float = Field(180.0, gt=0)
+    room: str = Field("127.0.0.1:8443", pattern=r"^[^:/\s]+:\d{1,5}$|^\[[0-9a-fA-F:.]+\]:\d{1,5}$")
+    room_certificate: str = ""
+    room_key: str = ""
+    room_names: tuple[str, ...] = ()
 
 
 class HomeConfig(BaseModel):
@@ -61,7 +69,8 @@ class HomeConfig(BaseModel):
         name: of the site, unique in the federation.
         number: its place in site order, as the kit says.
         images: a .npy file of (n, channels, height, width) uint8, by path relative to the home;
-            "" before any case was imported.
+            "" where cases are imported from the hospital's own sources.
+        cache_gib: disk that pixels of imported cases may take, GiB.
         durable: sync every commit to disk; False only in simulations.
         allow_import: a study may name strategies outside the project; True only in simulations.
         deployment: of a real site.
@@ -73,6 +82,7 @@ class HomeConfig(BaseModel):
     name: str
     number: int = 0
     images: str = ""
+    cache_gib: float = Field(20.0, gt=0)
     durable: bool = True
     allow_import: bool = False
     deployment: Deployment | None = None
@@ -96,7 +106,10 @@ def read_config(home: Path) -> HomeConfig:
         document = tomllib.loads((HomePaths(home).config).read_text(encoding="utf-8"))
         return HomeConfig.model_validate_json(json.dumps(document))  # TOML's lists become tuples
     except FileNotFoundError:
-        raise HomeError(f"{home}: site.toml is missing") from None
+        raise HomeError(
+            f"{home}: site.toml is missing; accepted is a site's home, which "
+            "`wardround-site init` makes"
+        ) from None
     except (TypeError, ValueError):
         raise HomeError(f"{home}: site.toml cannot be read") from None
 

@@ -6,6 +6,7 @@ HMAC-SHA256 with a key that never leaves the site: whoever sees a key cannot tes
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -31,6 +32,14 @@ class SiteKey:
     def number(self, name: str) -> float:
         """The patient's number in [0, 1); below a study's audit share means audit set."""
         return int.from_bytes(self._mac("number", name)[:6], "big") / 2**48
+
+    def instances(self, names: Iterable[str]) -> str:
+        """The pin (64 hex digits) of an exact list of instances, in whatever order they came."""
+        return self._mac("instances", "\0".join(sorted(names))).hex()
+
+    def secret_for(self, purpose: str) -> bytes:
+        """32 bytes for another purpose, from which the secret cannot be found."""
+        return self._mac("secret", purpose)
 
     def _mac(self, what: str, name: str) -> bytes:
         return hmac.new(self.secret, f"{what}\0{name}".encode(), sha256).digest()

@@ -73,3 +73,8 @@ class HomePaths:
     def trouble(self) -> Path:
         """`supernode.json`: why the SuperNode does not reach the server; not there if it does."""
         return self.run / "supernode.json"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of pixels read from the hospital's own sources; may be emptied at any time."""
+        return self.home / "cache"

@@ -14,6 +14,7 @@ from client.audit.chain import note
 from client.home import HomeError, read_config
 from client.keys import SiteKey
 from client.paths import HomePaths
+from client.sources.cache import PixelCache
 from client.store.store import SiteStore, now
 from protocol.records import Indices
 
@@ -57,11 +58,14 @@ def purge(home: Path, store: SiteStore, key: SiteKey, patient: str) -> int:
     """
     keyed = key.patient(patient)
     ids = store.cases.of_patient(keyed)
+    cache = PixelCache(HomePaths(home).cache, 0)
     _blank(home, store.cases.rows(ids))
+    cache.forget(int(i) for i in ids)
     with store.transaction():
         cases = store.cases.purge(keyed, now())
         note(store, "purged", words=f"1 patient, {cases} cases")
     scored_pool.forget(home, ids)
+    cache.forget(int(i) for i in ids)  # what another daemon decoded meanwhile
     return cases
 
 

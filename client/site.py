@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from client.images import Images
 from client.keys import SiteKey
 from client.store.case_shelf import Enrolled
-from client.store.store import SiteStore
+from client.store.locator_shelf import Located
+from client.store.store import SiteStore, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Arrival:
         splits: "pool" or "locked".
         rows: the source's row of each case, for reading its pixels.
         targets: (n, classes) known answers; only those of locked cases are used.
+        located: where each case's pixels are, by case key; none where rows index one array.
     """
 
     names: Sequence[str]
@@ -56,6 +58,7 @@ class Arrival:
     splits: Sequence[str]
     rows: Sequence[int]
     targets: NDArray[np.uint8] | None = None
+    located: Sequence[Located] = ()
 
 
 def enrol(store: SiteStore, key: SiteKey, arrival: Arrival, *, clustered: bool) -> int:
@@ -73,6 +76,7 @@ def enrol(store: SiteStore, key: SiteKey, arrival: Arrival, *, clustered: bool) 
     with store.transaction():
         new = store.cases.enrol(cases)
         store.cases.set_fact("clustered", "yes" if clustered else "")
+        store.locators.put(arrival.located, now())
         if arrival.targets is not None:
             store.cases.lock(
                 (case.key, [int(v) for v in target])

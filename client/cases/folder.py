@@ -49,24 +49,24 @@ def load_folder(path: Path, task: Task) -> Cases:
     Raises:
         CasesError: the CSV or an image is refused; rows are named by number, the header is row 1.
     """
-    table = _table(path)
-    files = _files(table["path"], path)
-    keys = _filled(table, "case_id", path.name) or tuple(table["path"])
+    table = table_of(path)
+    files = files_of(table["path"], path)
+    keys = filled(table, "case_id", path.name) or tuple(table["path"])
     _refuse_twice(keys, "case_id", path.name)
-    patients = _filled(table, "patient_id", path.name)
+    patients = filled(table, "patient_id", path.name)
     cases = Cases(
         keys=keys,
         patients=patients or keys,
         clustered=patients is not None,
-        splits=_splits(table, path.name),
-        sites=_filled(table, "site", path.name),
+        splits=splits_of(table, path.name),
+        sites=filled(table, "site", path.name),
         targets=_targets(table, task, path.name),
         images=_images(files, task, path.name),
     )
     return admit(cases, path.name)
 
 
-def _table(path: Path) -> Table:
+def table_of(path: Path) -> Table:
     """The CSV by column, cells stripped of spaces around them."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -102,7 +102,7 @@ def _header(cells: Sequence[str], file: str) -> list[str]:
     return header
 
 
-def _filled(table: Table, column: str, file: str) -> tuple[str, ...] | None:
+def filled(table: Table, column: str, file: str) -> tuple[str, ...] | None:
     """An optional column without an empty cell, or None where the CSV has no such column."""
     if column not in table:
         return None
@@ -126,12 +126,12 @@ def _refuse_twice(values: Sequence[object], what: str, file: str) -> None:
         first[value] = number
 
 
-def _files(paths: Sequence[str], source: Path) -> list[Path]:
+def files_of(paths: Sequence[str], source: Path) -> list[Path]:
     """The image files, each inside the CSV's folder, links followed."""
     root = source.parent.resolve()
     files: list[Path] = []
     for number, text in enumerate(paths, start=2):
-        file = _inside(root, text)
+        file = inside(root, text)
         if file is None:
             raise CasesError(
                 f"{source.name}: row {number} has a path outside the CSV's folder or none; "
@@ -142,7 +142,7 @@ def _files(paths: Sequence[str], source: Path) -> list[Path]:
     return files
 
 
-def _inside(root: Path, text: str) -> Path | None:
+def inside(root: Path, text: str) -> Path | None:
     """The file a relative path means, or None where it leaves the folder."""
     if not text or "\0" in text or PurePosixPath(text).is_absolute():
         return None
@@ -153,7 +153,7 @@ def _inside(root: Path, text: str) -> Path | None:
     return file if file.is_relative_to(root) else None
 
 
-def _splits(table: Table, file: str) -> tuple[Split, ...]:
+def splits_of(table: Table, file: str) -> tuple[Split, ...]:
     """Every row's split; the pool where the CSV has no such column."""
     words = table.get("split", ["pool"] * len(table["path"]))
     splits: list[Split] = []

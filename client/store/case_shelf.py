@@ -26,8 +26,19 @@ _UNREAD = (
 )
 _UNOPENED = """ AND NOT EXISTS (
     SELECT 1 FROM openings o WHERE o.study = :study AND o.cycle = :cycle AND o."case" = cases.id)"""
+_READABLE = """ AND NOT EXISTS (
+    SELECT 1 FROM locators l WHERE l."case" = cases.id AND l.trouble != '')"""
 
-_ABOUT_A_CASE = ("shown", "leases", "withdrawals", "readings", "labels", "openings", "locked")
+_ABOUT_A_CASE = (
+    "shown",
+    "leases",
+    "withdrawals",
+    "readings",
+    "labels",
+    "openings",
+    "locked",
+    "locators",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ class CaseShelf:
             cycle: the current one.
         """
         arguments = {"study": study, "share": share, "cycle": cycle}
-        return self._ids(f"{_TRAINABLE}{_UNREAD}{_UNOPENED}", arguments)
+        return self._ids(f"{_TRAINABLE}{_UNREAD}{_UNOPENED}{_READABLE}", arguments)
 
     def audit_left(self, study: str, share: float, cycle: int) -> Indices:
         """Ids of audit cases that nobody has read, and that are not open this cycle.
@@ -107,7 +118,7 @@ class CaseShelf:
         They come by case key, and keys are HMACs: a random order that no strategy has touched.
         """
         arguments = {"study": study, "share": share, "cycle": cycle}
-        return self._ids(f"{_AUDIT}{_UNREAD}{_UNOPENED}", arguments, "key")
+        return self._ids(f"{_AUDIT}{_UNREAD}{_UNOPENED}{_READABLE}", arguments, "key")
 
     def rows(self, ids: Indices) -> Indices:
         """The source's row of each case, in the order given."""
@@ -161,6 +172,20 @@ class CaseShelf:
         sql("INSERT OR IGNORE INTO tombstones (key, at) VALUES (?, ?)", (patient, at))
         sql("DELETE FROM purging")
         return len(ids)
+
+    def gone(self, key: str) -> bool:
+        """Whether a case or a patient of that key was purged here."""
+        sql = "SELECT 1 FROM tombstones WHERE key = ?"
+        return self.connection.execute(sql, (key,)).fetchone() is not None
+
+    def split_of(self, patient: str) -> str:
+        """The split of a patient's cases (by patient key); "" where there are none."""
+        row = self.connection.execute(
+            "SELECT split FROM cases JOIN patients ON patients.id = patient "
+            "WHERE patients.key = ? LIMIT 1",
+            (patient,),
+        ).fetchone()
+        return str(row[0]) if row else ""
 
     def ids(self, keys: Sequence[str]) -> Indices:
         """The id of each case key that is known, by id."""

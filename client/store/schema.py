@@ -196,4 +196,16 @@ CREATE TABLE shown (                  -- who was shown more than the image, and 
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+CREATE TABLE locators (               -- where the pixels of an imported case are
+    "case" INTEGER PRIMARY KEY REFERENCES cases (id),
+    sealed BLOB NOT NULL,             -- paths may hold names: encrypted, see client/sources/seal.py
+    instances TEXT NOT NULL,          -- HMAC over the exact list of what the case consists of
+    facts TEXT NOT NULL,              -- JSON: modality, sex, age band, ... in closed words
+    trouble TEXT NOT NULL DEFAULT '', -- why it could not be read; cleared by the next import
+    imported TEXT NOT NULL
+);
+CREATE INDEX cases_by_row ON cases (row);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)

@@ -12,6 +12,7 @@ from pathlib import Path
 from client.store.case_shelf import CaseShelf
 from client.store.cycle_shelf import CycleShelf
 from client.store.lease_shelf import LeaseShelf
+from client.store.locator_shelf import LocatorShelf
 from client.store.offer_shelf import OfferShelf
 from client.store.reader_shelf import ReaderShelf
 from client.store.reading_shelf import ReadingShelf
@@ -37,6 +38,7 @@ class SiteStore:
         cycles: which is the newest, and which take no further reading.
         readers: accounts of the reading room.
         leases: who reads which case just now, and what was taken back.
+        locators: where the pixels of imported cases are.
     """
 
     connection: sqlite3.Connection
@@ -47,6 +49,7 @@ class SiteStore:
     cycles: CycleShelf
     readers: ReaderShelf
     leases: LeaseShelf
+    locators: LocatorShelf
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> SiteStore:
@@ -76,6 +79,7 @@ class SiteStore:
             CycleShelf(connection),
             ReaderShelf(connection),
             LeaseShelf(connection),
+            LocatorShelf(connection),
         )
 
     @contextmanager

@@ -1,0 +1,107 @@
+"""Which kind of source a path or an address is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.sources.decoder import Decoder
+from client.sources.labels import Labels
+from client.sources.source import Source, SourceError
+
+KINDS = ("dicom", "nifti", "table", "npz", "datalist")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an import was asked to do.
+
+    Attributes:
+        where: a file or folder.
+        kind: one of KINDS, or "" to find out.
+        allowed: words of `dicom_rules.ALLOWANCES`.
+        labels: how known answers of test cases are read.
+        seen: is told how many files were looked at.
+    """
+
+    where: str
+    kind: str
+    allowed: frozenset[str]
+    labels: Labels
+    seen: Callable[[int], None]
+
+
+def source_of(wanted: Wanted, decoder: Decoder) -> Source:
+    """The source.
+
+    Raises:
+        SourceError: it is none, or not of the kind that was named.
+    """
+    path = Path(wanted.where).resolve()
+    if not path.exists():
+        raise SourceError(
+            "the source is not there; accepted is a file or folder of this site"
+        )
+    kind = wanted.kind or _kind(path)
+    if kind not in KINDS:
+        raise SourceError(f"--kind {kind}: accepted are {', '.join(KINDS)}")
+    if path.is_dir() != (kind in ("dicom", "nifti")) and kind != "table":
+        raise SourceError(f"a source of kind {kind} is a {_SHAPE[kind]}")
+    return _MAKE[kind](path, wanted, decoder)
+
+
+def _kind(path: Path) -> str:
+    """By suffix; a folder by what lies in it."""
+    if path.is_file():
+        for suffix, kind in ((".npz", "npz"), (".csv", "table"), (".json", "datalist")):
+            if path.suffix.lower() == suffix:
+                return kind
+        raise SourceError("no known source; accepted is a folder, an .npz, a .csv or a .json")
+    if len(list(path.glob("*.csv"))) == 1 and not any(path.rglob("*.dcm")):
+        return "table"
+    volumes = (f for pattern in ("*.nii", "*.nii.gz") for f in path.rglob(pattern))
+    return "nifti" if any(volumes) else "dicom"
+
+
+def _dicom(path: Path, wanted: Wanted, decoder: Decoder) -> Source:
+    from client.sources.dicom_folder import DicomFolder
+
+    return DicomFolder(path, decoder, wanted.allowed, wanted.seen)
+
+
+def _nifti(path: Path, wanted: Wanted, decoder: Decoder) -> Source:
+    from client.sources.nifti import NiftiFolder
+
+    return NiftiFolder(path)
+
+
+def _table(path: Path, wanted: Wanted, decoder: Decoder) -> Source:
+    from client.sources.pictures import PictureTable
+
+    found = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    if len(found) != 1:
+        raise SourceError(f"{len(found)} CSV files in this folder; accepted is one")
+    return PictureTable(found[0], wanted.labels)
+
+
+def _npz(path: Path, wanted: Wanted, decoder: Decoder) -> Source:
+    from client.sources.arrays import ArrayFile
+
+    return ArrayFile(path, decoder, wanted.labels)
+
+
+def _datalist(path: Path, wanted: Wanted, decoder: Decoder) -> Source:
+    from client.sources.datalist import Datalist
+
+    return Datalist(path, wanted.labels)
+
+
+_MAKE: Mapping[str, Callable[[Path, Wanted, Decoder], Source]] = {
+    "dicom": _dicom,
+    "nifti": _nifti,
+    "table": _table,
+    "npz": _npz,
+    "datalist": _datalist,
+}
+_SHAPE = {"dicom": "folder", "nifti": "folder", "npz": ".npz file", "datalist": ".json file"}

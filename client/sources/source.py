@@ -1,0 +1,108 @@
+"""What a source of cases tells: finds, what it passes over, and how one case is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from numpy.typing import NDArray
+
+from client.images import Geometry
+
+Locator: TypeAlias = Mapping[str, Any]
+"""Plain JSON that says where a case's pixels are; "kind" names the reader. Kept sealed."""
+
+
+class SourceError(ValueError):
+    """A source that cannot be used, in one sentence without patients and file names."""
+
+
+class PixelTrouble(RuntimeError):
+    """Why a case's pixels cannot be had: the message is one of TROUBLES and nothing else."""
+
+
+TROUBLES: Mapping[str, str] = {
+    "unreadable": "broken, or of a kind that cannot be decoded",
+    "changed": "its files are no longer those that were imported",
+    "missing": "a file of it is not there",
+    "too large": "more than the decoder's memory holds",
+    "too slow": "not decoded within the time allowed",
+    "killed": "the decoder died of it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """One case as its source has it, before it is keyed.
+
+    Attributes:
+        name: the source's own name for the case, such as study and series.
+        patient: the source's name for the patient.
+        locator: how its pixels are read again.
+        instances: what exactly it consists of; a later one more is another list.
+        named: the source names patients; else `patient` is the case's own name.
+        split: "pool" or "locked".
+        answer: the known answer of a locked case, one of 0 and 1 per class.
+        facts: about it, in closed words: modality, sex, age band, month, body part, scanner.
+    """
+
+    name: str
+    patient: str
+    locator: Locator
+    instances: Sequence[str]
+    named: bool = True
+    split: str = "pool"
+    answer: tuple[int, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Files or cases passed over.
+
+    Attributes:
+        reason: in our own words, the same for all of its kind.
+        name: of the case where it is known; only its key is ever told.
+        count: of files, or of cases.
+    """
+
+    reason: str
+    name: str = ""
+    count: int = 1
+
+
+class Source(Protocol):
+    """A place that holds cases."""
+
+    def finds(self) -> Iterator[Find | Passed]:
+        """Every case in a fixed order, and what was passed over.
+
+        Raises:
+            SourceError: the place as a whole cannot be used.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One slice: shown value = stored value * slope + intercept."""
+
+    stored: NDArray[Any]
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A case opened for reading, in the child.
+
+    Attributes:
+        count: slices.
+        read: one of them; gray (height, width) of any number type, colour (height, width, 3) uint8.
+        geometry: as the source says it; windows may be empty, slope and intercept are unused.
+    """
+
+    count: int
+    read: Callable[[int], Frame]
+    geometry: Geometry
