@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from client.learning.score import predict
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
+from client.steps.pixels import readable
 from protocol.records import Evaluation, Indices, SiteEvaluation
 from protocol.seeds import Purpose, generator
 from protocol.steps import StepRequest
@@ -39,7 +40,9 @@ def _measure(
     if not len(ids) and not unsettled:
         return None
     key, store = request.key, site.store
-    images = site.images.take(store.cases.rows(ids), study.task.image)
+    kept, images = readable(site, study, ids)
+    unsettled += len(ids) - len(images)
+    ids, targets = ids[kept], targets[kept]
     predicted = predict(resident(study, request.arrays), images, task=study.task)
     return measure(
         predicted.probs,

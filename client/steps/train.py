@@ -7,6 +7,7 @@ import numpy as np
 from client.learning.train import train as learn
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
+from client.steps.pixels import readable
 from client.store.step_shelf import StepRefused
 from protocol.records import Indices, SiteUpdate, StepKey
 from protocol.seeds import Purpose, generator
@@ -25,13 +26,15 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
     if key.round == 0:
         _settle(site, study)
     ids, targets = site.store.readings.labels(key.study)
+    kept, images = readable(site, study, ids)
+    ids, targets = ids[kept], targets[kept]
     _check_patients(site, key, ids)
     if not len(ids):
         return Outcome(SiteUpdate(site.name, request.arrays, weight=0.0, loss=0.0, steps=0))
     network = resident(study, request.arrays)
     trained = learn(
         network,
-        site.images.take(site.store.cases.rows(ids), study.task.image),
+        images,
         targets,
         study,
         round_=key.round,
