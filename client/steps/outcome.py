@@ -12,6 +12,7 @@ from protocol.records import Arrays
 from protocol.steps import Reply
 from protocol.study import Study
 from strategies.chosen import Decisions, decisions
+from strategies.query.strategy import QueryStrategy
 
 if TYPE_CHECKING:
     from client.learning.resident import Resident
@@ -37,6 +38,12 @@ class Outcome:
 def decided(site: Site, study: Study) -> Decisions:
     """The study's strategies, built once per study and kept for the life of the process."""
     return _decisions(study.identity, _Box(study), site.allow_import)
+
+
+def strategy_of(site: Site, study: Study, cycle: int) -> QueryStrategy:
+    """The query strategy in force: the cold start in the first cycle, then the study's own."""
+    chosen = decided(site, study)
+    return chosen.cold_start if cycle == 0 else chosen.query
 
 
 def resident(study: Study, arrays: Arrays) -> Resident:

@@ -12,20 +12,14 @@ from client.learning.score import signals
 from client.queue import expected_seconds
 from client.scored_pool import ScoredPool
 from client.site import Site
-from client.steps.outcome import Outcome, decided, resident
+from client.steps.outcome import Outcome, resident, strategy_of
+from client.steps.pixels import readable
 from client.store.step_shelf import StepRefused
 from protocol.codec import digest
 from protocol.records import UNCERTAINTY_BINS, Indices, SiteReport
 from protocol.seeds import Purpose, generator
 from protocol.steps import Code, StepRequest
 from protocol.study import Study
-from strategies.query.strategy import QueryStrategy
-
-
-def strategy_of(site: Site, study: Study, cycle: int) -> QueryStrategy:
-    """The query strategy in force: the cold start in the first cycle, then the study's own."""
-    chosen = decided(site, study)
-    return chosen.cold_start if cycle == 0 else chosen.query
 
 
 def report(site: Site, study: Study, request: StepRequest) -> Outcome:
@@ -43,16 +37,19 @@ def _score(site: Site, study: Study, request: StepRequest) -> ScoredPool:
     ids = store.cases.pool(key.study, study.audit.patients, key.cycle)
     labeled, targets = store.readings.labels(key.study)
     needs = strategy_of(site, study, key.cycle).needs
+    kept, images = readable(site, study, ids)
+    usable, seen = readable(site, study, labeled)
+    targets = targets.reshape(len(labeled), len(study.task.classes))[usable]
     computed = signals(
         resident(study, request.arrays),
         replace(needs, signals=needs.signals | {"probs"}),
-        site.images.take(store.cases.rows(ids), study.task.image),
-        site.images.take(store.cases.rows(labeled), study.task.image),
-        targets.reshape(len(labeled), len(study.task.classes)),
+        images,
+        seen,
+        targets,
         task=study.task,
         rng=generator(study.seed, site.number, key.cycle, 0, Purpose.DROPOUT),
     )
-    return ScoredPool(key.study, key.cycle, ids, computed)
+    return ScoredPool(key.study, key.cycle, ids[kept], computed)
 
 
 def _tell(site: Site, study: Study, scored: ScoredPool) -> SiteReport:

@@ -11,8 +11,7 @@ from client import scored_pool
 from client.asked import check_grant
 from client.queue import expected_seconds, spent
 from client.site import Site
-from client.steps.outcome import Outcome
-from client.steps.report import strategy_of
+from client.steps.outcome import Outcome, strategy_of
 from client.store.reading_shelf import Opening
 from client.store.step_shelf import StepRefused
 from protocol.records import Indices, Purpose, StepKey

@@ -11,6 +11,9 @@ from typing import Any
 from simulations.poc.commands import CommandFailed, ask, call
 from simulations.poc.layout import Layout
 
+LOOK = 4.0
+"""Seconds between two looks at where the study stands."""
+
 OVER = frozenset({"ended", "stopped", "failed"})
 
 
@@ -46,7 +49,7 @@ class Follower:
             state = self._look()
             if state in OVER:
                 return state
-            time.sleep(2.0)
+            time.sleep(LOOK)
         raise NotEnded(f"the study has not ended after {patience:.0f} s; {self.layout.out} is kept")
 
     def _approve(self) -> None:
