@@ -43,6 +43,7 @@ def services(home: Path, port: int, silence: float) -> list[Service]:
         ),
         Service("superexec", _ours("client.flower.superexec", home), flower, grace=5.0),
         Service("attendance", _ours("client.attendance", home)),
+        Service("room", _ours("client.room", home), grace=5.0),
     ]
 
 

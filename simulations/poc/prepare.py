@@ -65,7 +65,12 @@ def _site(layout: Layout, name: str) -> None:
     call("wardround-site", "join", str(kit), "--fingerprint", said["fingerprint"], home=home)
     config = read_site(home)
     joined = config.deployment or Deployment()
-    own = {"runtime_port": free_port(), "progress_seconds": 2.0, "silence_seconds": 90.0}
+    own = {
+        "runtime_port": free_port(),
+        "room": f"127.0.0.1:{free_port()}",
+        "progress_seconds": 2.0,
+        "silence_seconds": 90.0,
+    }
     deployment = joined.model_copy(update=own)
     make_site_home(home, config.model_copy(update={"deployment": deployment}))
 

@@ -116,7 +116,7 @@ class Loopback:
 
         prepare(self.site)
         deployment = deployed(read_config(self.site))
-        supernode, superexec, _ = services(self.site, deployment.runtime_port, 180.0)
+        supernode, superexec, *_ = services(self.site, deployment.runtime_port, 180.0)
         return [self.start(s.command, self.site, {**env, **s.env}) for s in (supernode, superexec)]
 
     def words(self) -> str:

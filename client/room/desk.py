@@ -1,0 +1,256 @@
+"""The desk of the reading room: who gets which case, and what becomes of the answers.
+
+All of it in the caller's one connection, each act in one transaction: two readers who ask at once
+get two cases, and an answer is on the disk before anybody is told that it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from client.queue import ReadingRefused, Turn, accept, current_cycle, spent, turns
+from client.store.lease_shelf import Kept, Lease
+from client.store.reader_shelf import Account
+from client.store.reading_shelf import Opening, Remarks
+from client.store.store import SiteStore, now
+from protocol.records import Answer, Reading
+from protocol.study import Study
+
+LASTS = 120.0
+"""Seconds that a lease lasts; the page renews it while somebody is there."""
+
+AHEAD = 3
+"""Cases after the one on the screen whose images the page may fetch already."""
+
+LONGEST = 3600.0
+"""Seconds that one reading is counted with at most."""
+
+SLACK = 5.0
+"""Seconds by which a page's clock may run ahead of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer as the page sent it.
+
+    Attributes:
+        submission: a key that the page made for it; sent again, it is the same answer.
+        position: of the case in the cycle's order.
+        seconds: active ones, as the page measured them.
+    """
+
+    submission: str
+    cycle: int
+    position: int
+    answer: Answer
+    value: tuple[int, ...]
+    seconds: float
+    confidence: int | None = None
+    reason: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a reader gets: a case and those that will likely come after it.
+
+    Attributes:
+        turn: None where there is nothing for this reader just now.
+        ahead: not leased; a colleague may get one of them first.
+        elsewhere: cases that this reader could answer and that colleagues have on the screen.
+    """
+
+    cycle: int
+    turn: Turn | None
+    ahead: tuple[Turn, ...] = ()
+    elsewhere: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The desk of one site.
+
+    Attributes:
+        clock: seconds since 1970.
+    """
+
+    store: SiteStore
+    clock: Callable[[], float] = time.time
+
+    def next(self, study: Study, who: Account) -> Offered | None:
+        """The case that this reader is to answer now, leased; None where no cycle is open."""
+        cycle = current_cycle(self.store, study)
+        if cycle is None:
+            return None
+        with self.store.transaction():
+            offered = self._look(study, cycle, who)
+            if offered.turn is not None:
+                self._lease(study, cycle, offered.turn.opening.case, who.name)
+                if offered.turn.adjudicating:
+                    case = offered.turn.opening.case
+                    self.store.leases.show(study.identity, case, who.name, "readings", now())
+        return offered
+
+    def may_see(self, study: Study, who: Account, cycle: int, position: int) -> Opening | None:
+        """The case at that place, if it is this reader's, or will likely be next."""
+        if cycle != current_cycle(self.store, study):
+            return None
+        offered = self._look(study, cycle, who)
+        cases = (offered.turn, *offered.ahead)
+        found = (t.opening for t in cases if t and t.opening.position == position)
+        return next(found, None)
+
+    def readings(self, study: Study, cycle: int, turn: Turn) -> list[Kept]:
+        """What the readers of a case said, for its adjudicator alone."""
+        if not turn.adjudicating:
+            return []
+        return self.store.leases.standing(study.identity, cycle, turn.opening.case)
+
+    def renew(self, who: Account) -> bool:
+        """Whether the reader has a case still; it is theirs for `LASTS` seconds more."""
+        with self.store.transaction():
+            at, lease = self.clock(), self.store.leases.of(who.name)
+            if lease is None or lease.until <= at:
+                return False
+            self.store.leases.renew(who.name, at + LASTS)
+        return True
+
+    def leave(self, who: Account) -> None:
+        """Give the reader's case back to the queue."""
+        with self.store.transaction():
+            self.store.leases.drop(who.name)
+
+    def answer(self, study: Study, who: Account, given: Given) -> None:
+        """Keep an answer; on return it is on the disk. Sent again, it is the same one.
+
+        Raises:
+            ReadingRefused: it cannot be kept.
+        """
+        with self.store.transaction():
+            before = self.store.leases.submitted(given.submission)
+            if before is not None:
+                self._same(before, study, who, given)
+                return
+            turn = self._mine(study, who, given)
+            remarks = Remarks(given.submission, given.confidence, given.reason, given.comment)
+            seconds = self._seconds(who, turn.opening.case, given.seconds)
+            key = self.store.cases.keys_of([turn.opening.case])[0]
+            reading = Reading(
+                key, who.name, now(), seconds, given.answer, given.value, turn.adjudicating
+            )
+            accept(self.store, study, given.cycle, turn.opening, reading, remarks)
+            self.store.leases.drop(who.name)
+
+    def undo(self, study: Study, who: Account) -> int:
+        """Take back what this reader answered last, and lease it to them; its position.
+
+        Raises:
+            ReadingRefused: there is nothing to take back, or it is too late.
+        """
+        cycle = current_cycle(self.store, study)
+        if cycle is None:
+            raise ReadingRefused("the cycle is closed; its answers stay")
+        with self.store.transaction():
+            kept = self.store.leases.latest(study.identity, cycle, who.name)
+            if kept is None or kept.withdrawn:
+                raise ReadingRefused("there is no answer of yours to take back in this cycle")
+            self._still_blind(study, cycle, who, kept)
+            self.store.leases.withdraw(kept, now())
+            opened = self.store.readings.opened(study.identity, cycle)
+            position = next((o.position for o in opened if o.case == kept.case), -1)
+            self._lease(study, cycle, kept.case, who.name)
+        return position
+
+    def _look(self, study: Study, cycle: int, who: Account) -> Offered:
+        """What this reader could be given now: first what they have, then by reading order."""
+        at = self.clock()
+        every = turns(self.store, study, cycle)
+        taken = self.store.leases.alive(study.identity, cycle, at)
+        mine = [t for t in every if t.may(who.name) and t.adjudicating == _adjudicates(who)]
+        free = [t for t in mine if taken.get(t.opening.case, who.name) == who.name]
+        free.sort(key=lambda t: (t.opening.case not in taken, who.name not in t.owed))
+        left = self._left(study, cycle, every, taken, who)
+        paid = [t for t in free if who.name in t.owed or t.opening.case in taken]
+        count = max(len(paid), min(left, len(free)))
+        elsewhere = len(mine) - len(free)
+        if not count:
+            return Offered(cycle, None, (), elsewhere)
+        return Offered(cycle, free[0], tuple(free[1 : min(count, 1 + AHEAD)]), elsewhere)
+
+    def _left(
+        self,
+        study: Study,
+        cycle: int,
+        every: list[Turn],
+        taken: Mapping[int, str],
+        who: Account,
+    ) -> int:
+        """How many readings the grant pays beside those that are under way or must follow."""
+        granted = self.store.readings.granted(study.identity, cycle)
+        left = granted - spent(self.store, study, cycle)
+        if study.budget.unit == "minutes":
+            return len(every) if left > 0 else 0
+        under_way = sum(reader != who.name for reader in taken.values())
+        disputes = 0
+        if not _adjudicates(who):
+            disputes = sum(t.adjudicating and t.opening.case not in taken for t in every)
+        return max(left - under_way - disputes, 0)
+
+    def _lease(self, study: Study, cycle: int, case: int, reader: str) -> None:
+        at, before = self.clock(), self.store.leases.of(reader)
+        same = before is not None and (before.study, before.cycle, before.case) == (
+            study.identity, cycle, case,
+        )  # fmt: skip
+        since = before.since if before is not None and same and before.until > at else at
+        self.store.leases.put(Lease(study.identity, cycle, case, reader, since, at + LASTS))
+
+    def _mine(self, study: Study, who: Account, given: Given) -> Turn:
+        """The turn that an answer is for, if this reader may give it."""
+        if given.cycle != current_cycle(self.store, study):
+            raise ReadingRefused(f"cycle {given.cycle} is closed; its cases go back to the pool")
+        every = turns(self.store, study, given.cycle)
+        turn = next((t for t in every if t.opening.position == given.position), None)
+        if turn is None or not turn.may(who.name) or turn.adjudicating != _adjudicates(who):
+            raise ReadingRefused("the case wants no answer of yours any more; the next one does")
+        taken = self.store.leases.alive(study.identity, given.cycle, self.clock())
+        if taken.get(turn.opening.case, who.name) != who.name:
+            raise ReadingRefused("the case went to a colleague while nobody was at this screen")
+        return turn
+
+    def _same(self, before: Kept, study: Study, who: Account, given: Given) -> None:
+        opened = self.store.readings.opened(study.identity, given.cycle)
+        there = any(o.case == before.case and o.position == given.position for o in opened)
+        same = (study.identity, who.name, given.cycle, given.answer, given.value)
+        told = (before.study, before.reader, before.cycle, before.answer, before.value)
+        if told != same or not there:
+            raise ReadingRefused("another answer came under that key before; accepted is a new key")
+        if before.withdrawn:
+            raise ReadingRefused("the answer was taken back since")
+
+    def _seconds(self, who: Account, case: int, told: float) -> float:
+        """Active seconds, no more than went by since the case was given out."""
+        lease = self.store.leases.of(who.name)
+        most = LONGEST
+        if lease is not None and lease.case == case:
+            most = min(most, self.clock() - lease.since + SLACK)
+        return round(max(0.0, min(told, most)), 1)
+
+    def _still_blind(self, study: Study, cycle: int, who: Account, kept: Kept) -> None:
+        """Refuse once anybody has built on the answer, or its reader has seen more than the image.
+
+        An adjudicator saw the readings before answering; what they take back is their own second
+        thought.
+        """
+        shown = self.store.leases.shown(study.identity, kept.case)
+        others = {reader for reader, _ in shown if reader != who.name}
+        if (others or shown) and not (kept.adjudicating and not others):
+            raise ReadingRefused("too late: the answer was shown to an adjudicator already")
+        taken = self.store.leases.alive(study.identity, cycle, self.clock())
+        if taken.get(kept.case, who.name) != who.name:
+            raise ReadingRefused("too late: a colleague reads the case just now")
+
+
+def _adjudicates(who: Account) -> bool:
+    return who.role == "adjudicator"

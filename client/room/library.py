@@ -1,0 +1,149 @@
+"""The site behind the room: its store in one thread of its own, its images in others.
+
+SQLite wants one thread, and a commit that waits for the disk must not hold up anybody's image.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from client.images import Images, Volume
+from client.paths import HomePaths
+from client.site import Site
+
+T = TypeVar("T")
+
+_VOLUMES = 16
+"""Cases whose images stay open: their slices are asked for one by one."""
+
+_READERS = 4
+"""Threads that read pixels."""
+
+
+class NoSlice(ValueError):
+    """A slice that a case does not have."""
+
+
+@dataclass(slots=True)
+class Library:
+    """One site, opened by the thread that uses it, and again when its configuration changed."""
+
+    home: Path
+    _desk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "desk"))
+    _shelves: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_READERS, "shelves")
+    )
+    _site: Site | None = None
+    _stamp: tuple[int, int] = (0, 0)
+
+    async def ask(self, question: Callable[[Site], T]) -> T:
+        """The answer to a question to the site, asked in the store's own thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._desk, lambda: question(self._opened()))
+
+    async def picture(self, images: Images, row: int, wanted: int | None) -> bytes:
+        """One slice of a case as `packed` makes it; the middle one for None.
+
+        Raises:
+            Unreadable: the case's pixels cannot be had.
+            NoSlice: it has no such slice.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._shelves, lambda: packed(_volume(_Shelf(images), row), wanted)
+        )
+
+    def close(self) -> None:
+        """Let go of threads and database; nothing may be asked any more."""
+        self._desk.submit(self._shut).result()
+        self._desk.shutdown()
+        self._shelves.shutdown()
+
+    def _opened(self) -> Site:
+        from client.opening import open_home
+
+        found = HomePaths(self.home).config.stat()
+        stamp = (found.st_mtime_ns, found.st_ino)
+        if self._site is None or stamp != self._stamp:
+            self._shut()
+            self._site, self._stamp = open_home(self.home), stamp
+        return self._site
+
+    def _shut(self) -> None:
+        if self._site is not None:
+            self._site.store.close()
+            self._site = None
+
+
+def packed(volume: Volume, wanted: int | None) -> bytes:
+    """A slice and what is needed to show it.
+
+    Four bytes, little-endian: the length of a JSON header, which spaces fill to whole pairs of
+    bytes; the header; then height x width pixels row by row, 16 bit little-endian, in colour three
+    of them per pixel.
+
+    Raises:
+        NoSlice: there is no such slice.
+    """
+    count = len(volume.slices)
+    number = count // 2 if wanted is None else wanted
+    if not 0 <= number < count:
+        raise NoSlice(f"slice {number} of {count}; accepted is a lower number")
+    pixels = np.asarray(volume.slices[number])
+    signed = pixels.dtype.kind == "i"
+    if pixels.dtype.itemsize == 1:
+        pixels = pixels.astype(np.uint16)
+    header = json.dumps(_header(volume, number, signed)).encode()
+    header += b" " * (-len(header) % 2)
+    body = np.ascontiguousarray(pixels, dtype="<i2" if signed else "<u2").tobytes()
+    return struct.pack("<I", len(header)) + header + body
+
+
+def _header(volume: Volume, number: int, signed: bool) -> dict[str, Any]:
+    geometry, shape = volume.geometry, volume.slices.shape
+    return {
+        "format": 1,
+        "slices": shape[0],
+        "slice": number,
+        "height": shape[1],
+        "width": shape[2],
+        "channels": 3 if volume.colour else 1,
+        "signed": signed,
+        "slope": geometry.slope,
+        "intercept": geometry.intercept,
+        "unit": geometry.unit,
+        "inverted": geometry.inverted,
+        "windows": [
+            {"name": w.name, "centre": w.centre, "width": w.width} for w in geometry.windows
+        ],
+        "spacing": list(geometry.spacing),
+        "directions": list(geometry.directions),
+    }
+
+
+class _Shelf:
+    """Images as a part of a cache's key: two are the same only where they are one object."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __hash__(self) -> int:
+        return id(self.images)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shelf) and other.images is self.images
+
+
+@lru_cache(maxsize=_VOLUMES)
+def _volume(shelf: _Shelf, row: int) -> Volume:
+    return shelf.images.volume(row)

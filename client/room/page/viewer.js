@@ -1,0 +1,193 @@
+// Canvas 2D: window and level on 16-bit data, zoom, pan, slices. No WebGL.
+
+const LEVELS = 65536;
+
+export class Viewer {
+  constructor(canvas, changed) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false });
+    this.changed = changed; // told whenever something was drawn
+    this.plane = document.createElement("canvas"); // the slice, one pixel each, windowed
+    this.table = new Uint32Array(LEVELS);
+    this.image = null;
+    this.waiting = false;
+    new ResizeObserver(() => this.draw()).observe(canvas);
+  }
+
+  set(image) {
+    this.image = image;
+    this.number = image.header.slice;
+    this.presets = presetsOf(image);
+    this.reset();
+  }
+
+  clear() {
+    this.image = null;
+    this.draw();
+  }
+
+  reset() {
+    this.zoom = 1;
+    this.x = this.y = 0;
+    this.inverted = false;
+    this.preset(0);
+  }
+
+  preset(index) {
+    const wanted = this.presets && this.presets[index];
+    if (!wanted) return;
+    this.centre = wanted.centre;
+    this.width = wanted.width;
+    this.named = wanted.name;
+    this.stale = true;
+    this.draw();
+  }
+
+  window(across, down) {
+    if (!this.image) return;
+    const step = Math.max(this.range / 512, 1e-6);
+    this.width = Math.max(this.width + across * step, step);
+    this.centre += down * step;
+    this.named = "";
+    this.stale = true;
+    this.draw();
+  }
+
+  get range() {
+    const full = this.presets[this.presets.length - 1];
+    return full.width;
+  }
+
+  invert() {
+    this.inverted = !this.inverted;
+    this.stale = true;
+    this.draw();
+  }
+
+  scale(factor, x = 0, y = 0) {
+    const zoom = Math.min(Math.max(this.zoom * factor, 0.2), 40);
+    const real = zoom / this.zoom;
+    this.x = x - (x - this.x) * real; // what is under the pointer stays there
+    this.y = y - (y - this.y) * real;
+    this.zoom = zoom;
+    this.draw();
+  }
+
+  move(x, y) {
+    this.x += x;
+    this.y += y;
+    this.draw();
+  }
+
+  show(number) {
+    this.number = number;
+    this.stale = true;
+    this.draw();
+  }
+
+  draw() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.paint();
+    });
+  }
+
+  paint() {
+    const { canvas, context } = this;
+    const ratio = window.devicePixelRatio || 1;
+    const width = Math.round(canvas.clientWidth * ratio);
+    const height = Math.round(canvas.clientHeight * ratio);
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, width, height);
+    if (this.image) {
+      if (this.stale) this.develop();
+      const { header } = this.image;
+      const tall = header.spacing[1] && header.spacing[2] ? header.spacing[1] / header.spacing[2] : 1;
+      const fit = Math.min(width / header.width, height / (header.height * tall)) * this.zoom;
+      context.imageSmoothingEnabled = fit < 12;
+      context.imageSmoothingQuality = "high";
+      const wide = header.width * fit;
+      const high = header.height * tall * fit;
+      context.drawImage(
+        this.plane, (width - wide) / 2 + this.x * ratio, (height - high) / 2 + this.y * ratio, wide, high,
+      );
+    }
+    this.changed();
+  }
+
+  // The slice through the window, into `plane`.
+  develop() {
+    const { header, slices } = this.image;
+    const pixels = slices.get(this.number);
+    if (!pixels) return;
+    this.stale = false;
+    const { width, height, channels } = header;
+    if (this.plane.width !== width || this.plane.height !== height) {
+      this.plane.width = width;
+      this.plane.height = height;
+      this.frame = null;
+    }
+    const context = this.plane.getContext("2d");
+    this.frame = this.frame || context.createImageData(width, height);
+    const table = this.tabulate(header);
+    if (channels === 1) {
+      const out = new Uint32Array(this.frame.data.buffer);
+      for (let i = 0; i < out.length; i += 1) out[i] = table[pixels[i] & 0xffff];
+    } else {
+      const out = this.frame.data;
+      for (let i = 0, j = 0; i < out.length; i += 4, j += 3) {
+        out[i] = table[pixels[j]] & 0xff;
+        out[i + 1] = table[pixels[j + 1]] & 0xff;
+        out[i + 2] = table[pixels[j + 2]] & 0xff;
+        out[i + 3] = 255;
+      }
+    }
+    context.putImageData(this.frame, 0, 0);
+  }
+
+  // What every stored value looks like: opaque grey, as little-endian RGBA.
+  tabulate(header) {
+    const low = this.centre - this.width / 2;
+    const flip = header.inverted !== this.inverted;
+    for (let i = 0; i < LEVELS; i += 1) {
+      const stored = header.signed && i > 32767 ? i - LEVELS : i;
+      const part = (stored * header.slope + header.intercept - low) / this.width;
+      let grey = Math.round(255 * Math.min(Math.max(part, 0), 1));
+      if (flip) grey = 255 - grey;
+      this.table[i] = (0xff000000 | (grey << 16) | (grey << 8) | grey) >>> 0;
+    }
+    return this.table;
+  }
+
+  get readout() {
+    if (!this.image) return "";
+    const { header } = this.image;
+    const lines = [];
+    if (header.slices > 1) lines.push(`slice ${this.number + 1} of ${header.slices}`);
+    const unit = header.unit ? ` ${header.unit}` : "";
+    const flip = this.inverted ? ", inverted" : "";
+    lines.push(`window ${Math.round(this.width)}  level ${Math.round(this.centre)}${unit}${flip}`);
+    lines.push(`${header.width} x ${header.height}  zoom ${this.zoom.toFixed(1)}`);
+    return lines.join("\n");
+  }
+}
+
+// The source's windows, then what this very image holds: its bulk, and all of it.
+function presetsOf({ header, slices }) {
+  const pixels = slices.get(header.slice);
+  const shown = (stored) => stored * header.slope + header.intercept;
+  const found = header.windows.map((w) => ({ ...w, name: w.name || "Standard" }));
+  if (header.channels === 3) return [{ name: "Colour", centre: 127.5, width: 255 }];
+  const step = Math.max(1, Math.floor(pixels.length / 40_000));
+  const sample = pixels.filter((_, i) => i % step === 0).sort();
+  const at = (share) => shown(sample[Math.floor(share * (sample.length - 1))]);
+  const between = (name, a, b) => ({ name, centre: (a + b) / 2, width: Math.max(Math.abs(b - a), 1) });
+  return [...found, between("This image", at(0.01), at(0.99)), between("Full", at(0), at(1))];
+}

@@ -1,0 +1,114 @@
+"""What the page is told: studies, the case to read, how far the room is. No opinion of a model."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+from client.queue import current_cycle, progress
+from client.room.desk import Desk, Offered
+from client.room.forms import REASONS
+from client.site import Site
+from client.store.lease_shelf import Kept
+from client.store.reader_shelf import Account
+from protocol.study import Study
+
+_ORDER = random.SystemRandom()
+
+
+def studies(site: Site) -> list[dict[str, Any]]:
+    """The studies that may be read for here, with what a reader must know of them."""
+    found = [site.store.steps.study(identity) for identity in site.store.steps.approved()]
+    return [
+        {
+            "identity": study.identity,
+            "name": study.name,
+            "multi_label": study.task.multi_label,
+            "classes": [{"name": c.name, "definition": c.definition} for c in study.task.classes],
+            "open": current_cycle(site.store, study) is not None,
+        }
+        for study in found
+    ]
+
+
+def person(site: Site, who: Account) -> dict[str, Any]:
+    """Who is signed in, and to what."""
+    return {
+        "format": 1,
+        "name": who.name,
+        "role": who.role,
+        "site": site.name,
+        "reasons": list(REASONS),
+        "studies": studies(site),
+    }
+
+
+def offer(desk: Desk, study: Study, who: Account, offered: Offered | None) -> dict[str, Any]:
+    """The case to read now, what may be fetched ahead, and what was done today."""
+    told: dict[str, Any] = {
+        "format": 1,
+        "study": study.identity,
+        "case": None,
+        "ahead": [],
+        "today": desk.store.leases.count_since(who.name, _midnight()),
+    }
+    if offered is None:
+        return {**told, "why": "No cycle is open: new cases come once the model was trained."}
+    told["cycle"] = offered.cycle
+    told["ahead"] = [turn.opening.position for turn in offered.ahead]
+    turn = offered.turn
+    if turn is not None:
+        kept = desk.readings(study, offered.cycle, turn)
+        shuffled = _ORDER.sample(kept, len(kept))
+        return {
+            **told,
+            "case": {
+                "position": turn.opening.position,
+                "adjudicating": turn.adjudicating,
+                "readings": [_anonymous(k) for k in shuffled],
+            },
+        }
+    many = offered.elsewhere
+    if many:
+        cases = "case is" if many == 1 else "cases are"
+        return {**told, "why": f"Nothing to read just now: {many} {cases} with colleagues."}
+    return {**told, "why": "Nothing to read."}
+
+
+def overview(site: Site) -> dict[str, Any]:
+    """How far the room is, for its admin: counts, and who has an account."""
+    rows = []
+    for identity in site.store.steps.approved():
+        study = site.store.steps.study(identity)
+        cycle = current_cycle(site.store, study)
+        row: dict[str, Any] = {"name": study.name, "identity": identity, "cycle": cycle}
+        if cycle is not None:
+            told = progress(site.store, study, cycle, site.name)
+            row |= {
+                "unit": study.budget.unit,
+                "granted": site.store.readings.granted(identity, cycle),
+                "spent": told.spent,
+                "readings": told.readings,
+                "waiting": told.waiting,
+            }
+        rows.append(row)
+    accounts = [{"name": a.name, "role": a.role} for a in site.store.readers.every()]
+    return {"format": 1, "studies": rows, "accounts": accounts}
+
+
+def _anonymous(kept: Kept) -> dict[str, Any]:
+    """A reading as an adjudicator sees it: no name, no time."""
+    return {
+        "answer": kept.answer,
+        "value": list(kept.value),
+        "confidence": kept.confidence,
+        "reason": kept.reason,
+        "comment": kept.comment,
+    }
+
+
+def _midnight() -> str:
+    """The last midnight of the hospital's own clock, UTC, ISO 8601 as readings write it."""
+    local = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    return local.astimezone(UTC).isoformat(timespec="seconds")
