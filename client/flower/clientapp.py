@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.flower.environment import enter
+from client.flower.environment import TOKEN, enter
 from client.paths import HomePaths
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
 def main() -> None:
-    """The program, with the options that SuperExec gives, and `--home` of our launcher."""
-    given = _arguments()
+    """The program, with the options that our SuperExec gives, and `--home` of our launcher."""
+    given, token = _arguments(), os.environ.pop(TOKEN)
     die_with(given.parent_pid)
     paths = HomePaths(given.home)
     enter(paths)
@@ -39,7 +39,7 @@ def main() -> None:
     guard(runner, client.app.app, paths)
     runner.run_clientapp(
         runtime_api_address=given.runtime_api_address,
-        token=given.token,
+        token=token,
         insecure=True,  # on loopback
         parent_pid=given.parent_pid,
         runtime_dependency_install=False,
@@ -93,7 +93,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="flwr-clientapp")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--runtime-api-address", required=True)
-    parser.add_argument("--token", required=True)
     parser.add_argument("--insecure", action="store_true", required=True)
     parser.add_argument("--parent-pid", type=int)
     return parser.parse_args()

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from client.paths import HomePaths
 
+TOKEN = "WARDROUND_TASK_TOKEN"  # noqa: S105 - where it is, not what
+"""Holds the token of a ClientApp's task: whoever has it may answer in the site's name."""
+
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy")
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",

@@ -6,6 +6,7 @@ Relies on internals of flwr 1.41, which tests hold: see `tests/client/test_flowe
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.flower.environment import enter
+from client.flower.environment import TOKEN, enter
 from client.home import HomeError, deployed, read_config
 from client.paths import HomePaths
 
@@ -54,8 +55,9 @@ class ClientApps:
         if spec.task_type != TaskType.CLIENT_APP:
             return LaunchResult.failed("not a ClientApp")
         words = [str(self.program), "--runtime-api-address", self.address, "--insecure"]
-        words += ["--token", spec.token, "--parent-pid", str(spec.parent_pid)]
-        self._alive[spec.token] = subprocess.Popen(words)  # noqa: S603 - our own program
+        words += ["--parent-pid", str(spec.parent_pid)]
+        env = {**os.environ, TOKEN: spec.token}  # arguments are for every user of the machine
+        self._alive[spec.token] = subprocess.Popen(words, env=env)  # noqa: S603 - our own program
         return LaunchResult.accepted()
 
     def reconcile(self) -> None:

@@ -23,7 +23,20 @@ from server.home import ServerPaths
 
 _REFUSED = ("flwr-agentapp", "flwr-clientapp", "flwr-connector", "flwr-model", "flwr-simulation")
 _LONGEST = 8 * 2**20  # bytes of a log before it is put aside
-_LAUNCHER = '#!/bin/sh\nexec {python} -P -m server.flower.serverapp {home} "$@"\n'
+_TOKEN = "WARDROUND_TASK_TOKEN"  # noqa: S105 - where it is, not what
+_LAUNCHER = """\
+#!/bin/sh
+# arguments are for every user of this machine to see, and the token is not
+before=
+for word; do
+  shift
+  if [ "$before" = --token ]; then export {token}="$word"
+  elif [ "$word" != --token ]; then set -- "$@" "$word"
+  fi
+  before="$word"
+done
+exec {python} -P -m server.flower.serverapp {home} "$@"
+"""
 _REFUSAL = "#!/bin/sh\necho '{name}: this server runs no such task' >&2\nexit 1\n"
 
 
@@ -38,7 +51,8 @@ def write_launchers(home: Path) -> Path:
     """
     folder = ServerPaths(home).run / "bin"
     folder.mkdir(exist_ok=True)
-    ours = _LAUNCHER.format(python=shlex.quote(sys.executable), home=shlex.quote(str(home)))
+    python, place = shlex.quote(sys.executable), shlex.quote(str(home))
+    ours = _LAUNCHER.format(token=_TOKEN, python=python, home=place)
     texts = {name: _REFUSAL.format(name=name) for name in _REFUSED} | {"flwr-serverapp": ours}
     for name, text in texts.items():
         replace_file(folder / name, text.encode(), sync=False)
@@ -104,9 +118,11 @@ def _log_to(file: Path) -> None:
 
 
 def main() -> None:
-    """What `run/bin/flwr-serverapp` starts: the home, then Flower's own arguments."""
+    """What `run/bin/flwr-serverapp` starts: the home, then Flower's arguments but the token."""
     home = Path(sys.argv.pop(1))
     sys.argv[0] = "flwr-serverapp"
+    if token := os.environ.pop(_TOKEN, ""):
+        sys.argv += ["--token", token]
     os.umask(0o077)
     _log_to(ServerPaths(home).logs / "serverapp.log")
     guard(home)

@@ -191,6 +191,24 @@ def test_superexec_starts_clientapps_only(tmp_path: Path) -> None:
     assert apps.launch(spec).status == LaunchResultStatus.FAILED
 
 
+def test_no_task_s_token_is_seen_by_other_users(tmp_path: Path) -> None:
+    from flwr.supercore.constant import TaskType
+    from flwr.supercore.superexec.executor import ExecutionSpec
+
+    program, said = tmp_path / "flwr-clientapp", tmp_path / "said"
+    script = f'#!/bin/sh\necho "$* and $WARDROUND_TASK_TOKEN" > {said}.new; mv {said}.new {said}\n'
+    program.write_text(script)
+    program.chmod(0o700)
+    apps = ClientApps(program, "127.0.0.1:1")
+    token = "5ec7" + "e7"
+    spec = ExecutionSpec(TaskType.CLIENT_APP, "127.0.0.1:1", token, True, None, False, 1, True, 1)
+    apps.launch(spec)
+    apps._alive[token].wait(10)
+    words, _, secret = said.read_text().partition(" and ")
+    assert token not in words
+    assert secret.strip() == token
+
+
 def test_the_environment_turns_off_whatever_calls_out(tmp_path: Path) -> None:
     import subprocess
     import sys
