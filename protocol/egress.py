@@ -30,6 +30,7 @@ __all__ = [
     "KeptBack",
     "Released",
     "Row",
+    "admitted",
     "cycle_cap",
     "described",
     "release",
@@ -95,6 +96,18 @@ def release(record: object, asking: Asking) -> Released:
     except CodecError:
         raise KeptBack("a record that cannot be encoded") from None
     return release_document(kind, document, arrays, asking)
+
+
+def admitted(record: object, asking: Asking) -> bool:
+    """Whether a site's record is one that its gate would let leave; the server takes no other."""
+    line = model_plane(asking).get(type(record).__name__)
+    if line is None:
+        return False
+    try:
+        _check(*encode(record), line, type(record).__name__)
+    except (CodecError, KeptBack):
+        return False
+    return True
 
 
 def release_document(
@@ -173,6 +186,11 @@ def described(study: Study, parameters: int, site: str = "x" * 41) -> Sequence[R
 
 
 def _checked(kind: str, document: Mapping[str, Any], arrays: Taken, line: Line) -> Released:
+    text, size = _check(document, arrays, line, kind)
+    return Released(kind, size, digest(arrays, kind, text))
+
+
+def _check(document: Mapping[str, Any], arrays: Taken, line: Line, kind: str) -> tuple[str, int]:
     text = json.dumps(document, sort_keys=True)  # the same digest when it is sent again
     size = len(text) + sum(len(n) + ARRAY_BYTES + a.nbytes for n, a in arrays.items())
     if size > line.rule.largest:  # before anything is looked at number by number
@@ -180,7 +198,7 @@ def _checked(kind: str, document: Mapping[str, Any], arrays: Taken, line: Line) 
     belong = set(line.rule.check(document, arrays, kind))
     if belong != arrays.keys():
         raise KeptBack(f"{kind}: an array that belongs to no field")
-    return Released(kind, size, digest(arrays, kind, text))
+    return text, size
 
 
 def _row(plane: str, kind: str, line: Line) -> Row:

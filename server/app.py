@@ -10,6 +10,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from protocol.codec import digest
+from protocol.egress import Asking, admitted
 from protocol.records import GlobalState
 from server.assignment import Assignment
 from server.course import course
@@ -108,6 +109,9 @@ def _federation(assignment: Assignment, grid: Grid, ledger: Ledger) -> Federatio
         ledger.settle_sites(federation.gather(assignment.sites))
         return federation
     federation.roster = assignment.roster
+    federation.fits = lambda reply, arrays: admitted(
+        reply, Asking(getattr(reply, "site", ""), assignment.study, arrays)
+    )
     if not ledger.sites():
         ledger.settle_sites(assignment.muster(federation))
     return federation

@@ -18,6 +18,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from protocol.codec import CodecError
+from protocol.records import Arrays
 from protocol.steps import MESSAGE_TYPES, REPLIES, Code, Refusal, Reply
 from protocol.wire import from_wire
 from server.ledger import Stage
@@ -25,6 +26,8 @@ from server.spool import Spool
 
 Roster: TypeAlias = Callable[[], Mapping[str, int]]
 """Flower's node id of each site in site order, asked anew each time; -1 where it has none yet."""
+
+Fits: TypeAlias = Callable[[Reply, Arrays], bool]
 
 _AT_ONCE = 16  # replies pulled together: bounds what is in memory
 _TURNING = frozenset({Code.NOT_APPROVED, Code.PAUSED})  # a site's admin may change their mind
@@ -75,6 +78,11 @@ REHEARSAL = Timing(resend=math.inf, retry=math.inf, again=math.inf, settle=0.0)
 """In a simulation a site that failed would fail again, and silence is computing."""
 
 
+def believed(reply: Reply, arrays: Arrays) -> bool:
+    """Every reply is believed: in a simulation all sites are one's own."""
+    return True
+
+
 @dataclass(slots=True)
 class _Site:
     """One site's side of a step.
@@ -107,6 +115,8 @@ class Exchange:
         stage: of the step.
         contents: the request for each site, in site order.
         needed: answers that a quorum takes.
+        fits: whether a reply is one that a site may give to a request with these arrays.
+        arrays: of the request.
     """
 
     grid: Grid
@@ -116,6 +126,8 @@ class Exchange:
     stage: Stage
     contents: Mapping[str, RecordDict]
     needed: int
+    fits: Fits = believed
+    arrays: Arrays = field(default_factory=dict)
     _sites: dict[str, _Site] = field(default_factory=dict)
     _of: dict[str, str] = field(default_factory=dict)  # site by message id
     _spool: Spool = field(default_factory=Spool)
@@ -192,15 +204,7 @@ class Exchange:
         self._due = min((s.due for s in self._sites.values() if not s.final), default=math.inf)
 
     def _push(self, nodes: Mapping[str, int], now: float) -> None:
-        messages = [
-            Message(
-                self._sites[name].content,
-                dst_node_id=node,
-                message_type=MESSAGE_TYPES[self.stage.step],
-                group_id=f"{self.stage.cycle}.{self.stage.round}",
-            )
-            for name, node in nodes.items()
-        ]
+        messages = _messages(self.stage, self._sites, nodes)
         sent = list(self.grid.push_messages(messages)) if messages else []
         sent += [""] * (len(messages) - len(sent))  # Flower takes none where they are too large
         for name, mid in zip(nodes, sent, strict=True):
@@ -223,7 +227,7 @@ class Exchange:
             lost = message.error.code in _LOST
             self._fail(here, self.timing.retry if lost else self.timing.again)
         else:
-            self._understand(name, here, _understood(self.stage.step, name, message))
+            self._understand(name, here, _understood(self, name, message))
         if here.final:  # one machine may compute the sites' steps one after another
             self._deadline = time.monotonic() + self.timing.patience
         return here.final
@@ -248,11 +252,21 @@ class Exchange:
         self._due = min(self._due, here.due)
 
 
-def _understood(step: str, site: str, message: Message) -> Reply:
+def _understood(asked: Exchange, site: str, message: Message) -> Reply:
     """What a site's message says; nonsense, and words in another's name, are bad requests."""
+    step = asked.stage.step
     try:
         reply = from_wire(message.content, REPLIES[step], Refusal)
     except CodecError:
         return Refusal(Code.BAD_REQUEST)
-    speaks_for = getattr(reply, "site", site)
-    return reply if step == "hello" or speaks_for == site else Refusal(Code.BAD_REQUEST)
+    own = step == "hello" or getattr(reply, "site", site) == site
+    good = isinstance(reply, Refusal) or (own and asked.fits(reply, asked.arrays))
+    return reply if good else Refusal(Code.BAD_REQUEST)
+
+
+def _messages(stage: Stage, sites: Mapping[str, _Site], nodes: Mapping[str, int]) -> list[Message]:
+    kind, group = MESSAGE_TYPES[stage.step], f"{stage.cycle}.{stage.round}"
+    return [
+        Message(sites[name].content, dst_node_id=node, message_type=kind, group_id=group)
+        for name, node in nodes.items()
+    ]

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
@@ -13,8 +14,11 @@ from flwr.serverapp import Grid
 from protocol.records import Arrays, Grant, StepKey
 from protocol.steps import VERSION, Code, Hello, Refusal, Reply, StepRequest
 from protocol.wire import to_wire
-from server.exchange import Exchange, Halted, Roster, Timing
+from server.exchange import Exchange, Fits, Halted, Roster, Timing, believed
 from server.ledger import Stage
+
+_NO_ARRAYS: Arrays = {}
+_Contents: TypeAlias = Mapping[str, RecordDict]
 
 
 class SitesMissing(RuntimeError):
@@ -42,6 +46,7 @@ class Federation:
         timing: how long to wait for them.
         halted: whether the study is not to run any longer.
         roster: where the sites are; `gather` makes it of those that say hello.
+        fits: whether a reply to a request with these arrays is one that a site may give.
         withdrawn: sites that have said in this start that the study is withdrawn there, for good.
     """
 
@@ -52,6 +57,7 @@ class Federation:
     timing: Timing = field(default_factory=Timing)
     halted: Callable[[], bool] = never
     roster: Roster = dict
+    fits: Fits = believed
     withdrawn: set[str] = field(default_factory=set)
     _late: set[str] = field(default_factory=set)
 
@@ -81,20 +87,7 @@ class Federation:
         here = {str(node): node for node in ids}
         exchange = self._exchange(stage, dict.fromkeys(here, content), count)
         greeted = dict(replace(exchange, roster=lambda: here).replies())
-        hellos = {node: hello for node, hello in greeted.items() if isinstance(hello, Hello)}
-        if len(hellos) < count:
-            codes = sorted({r.code for r in greeted.values() if isinstance(r, Refusal)})
-            raise SitesMissing(
-                f"{len(hellos)} sites take part, {count} are expected; "
-                f"the others said: {', '.join(codes)}"
-            )
-        for hello in hellos.values():
-            if hello.protocol != VERSION:
-                raise SitesMissing(f"{hello.site} speaks version {hello.protocol}, not {VERSION}")
-        ordered = sorted(hellos.items(), key=lambda item: (item[1].number, item[1].site))
-        nodes = {hello.site: int(node) for node, hello in ordered}
-        if len(nodes) < len(hellos):
-            raise SitesMissing("two sites have the same name; accepted is one name each")
+        nodes = _in_order(greeted, count)
         self.roster = lambda: nodes
         return list(nodes)
 
@@ -109,7 +102,7 @@ class Federation:
             Halted, Superseded: while waiting; see `Exchange`.
         """
         content = to_wire(StepRequest(self._key(stage), self.epoch, arrays))
-        yield from self._heard(stage, dict.fromkeys(sites, content))
+        yield from self._heard(stage, dict.fromkeys(sites, content), arrays)
 
     def ask_each(self, stage: Stage, grants: Mapping[str, Grant]) -> Iterator[Reply]:
         """Give each site its grant; otherwise as `ask_all`."""
@@ -145,9 +138,11 @@ class Federation:
         requests = {s: StepRequest(key, self.epoch, grant=grant) for s, grant in grants.items()}
         return {s: to_wire(request) for s, request in requests.items()}
 
-    def _heard(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
+    def _heard(
+        self, stage: Stage, contents: _Contents, arrays: Arrays = _NO_ARRAYS
+    ) -> Iterator[Reply]:
         answered, failed = 0, dict[str, Code]()
-        exchange = self._exchange(stage, contents, self.needed)
+        exchange = self._exchange(stage, contents, self.needed, arrays)
         for site, reply in self._replies(exchange):
             answered += not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
             if isinstance(reply, Refusal):
@@ -177,13 +172,39 @@ class Federation:
                 self.withdrawn.add(site)
             yield site, reply
 
-    def _exchange(self, stage: Stage, contents: Mapping[str, RecordDict], needed: int) -> Exchange:
+    def _exchange(
+        self, stage: Stage, contents: _Contents, needed: int, arrays: Arrays = _NO_ARRAYS
+    ) -> Exchange:
         if self._late:  # fetched, or they would fill Flower's database; and dropped
             for message in self.grid.pull_messages(list(self._late)):
                 self._late.discard(message.metadata.reply_to_message_id)
         order = [s for s in self.sites if s in contents] if stage.step != "hello" else contents
         asked = {site: contents[site] for site in order}
-        return Exchange(self.grid, self.roster, self.timing, self.halted, stage, asked, needed)
+        here = (self.grid, self.roster, self.timing, self.halted)
+        return Exchange(*here, stage, asked, needed, self.fits, arrays)
 
     def _key(self, stage: Stage) -> StepKey:
         return StepKey(self.study, stage.cycle, stage.step, stage.round, stage.sequence)
+
+
+def _in_order(greeted: Mapping[str, Reply], count: int) -> dict[str, int]:
+    """Flower's node id of each site in site order.
+
+    Raises:
+        SitesMissing: too few; or one runs other messages than ours, or two have the same name.
+    """
+    hellos = {node: hello for node, hello in greeted.items() if isinstance(hello, Hello)}
+    if len(hellos) < count:
+        codes = sorted({r.code for r in greeted.values() if isinstance(r, Refusal)})
+        raise SitesMissing(
+            f"{len(hellos)} sites take part, {count} are expected; "
+            f"the others said: {', '.join(codes)}"
+        )
+    for hello in hellos.values():
+        if hello.protocol != VERSION:
+            raise SitesMissing(f"{hello.site} speaks version {hello.protocol}, not {VERSION}")
+    ordered = sorted(hellos.items(), key=lambda item: (item[1].number, item[1].site))
+    nodes = {hello.site: int(node) for node, hello in ordered}
+    if len(nodes) < len(hellos):
+        raise SitesMissing("two sites have the same name; accepted is one name each")
+    return nodes
