@@ -14,7 +14,6 @@ from client.scored_pool import ScoredPool
 from client.site import Site
 from client.steps.outcome import Outcome, resident, strategy_of
 from client.steps.pixels import readable
-from client.steps.pixels import readable
 from client.store.step_shelf import StepRefused
 from protocol.codec import digest
 from protocol.records import UNCERTAINTY_BINS, Indices, SiteReport
@@ -38,9 +37,6 @@ def _score(site: Site, study: Study, request: StepRequest) -> ScoredPool:
     ids = store.cases.pool(key.study, study.audit.patients, key.cycle)
     labeled, targets = store.readings.labels(key.study)
     needs = strategy_of(site, study, key.cycle).needs
-    kept, images = readable(site, study, ids)
-    usable, seen = readable(site, study, labeled)
-    targets = targets.reshape(len(labeled), len(study.task.classes))[usable]
     kept, images = readable(site, study, ids)
     usable, seen = readable(site, study, labeled)
     targets = targets.reshape(len(labeled), len(study.task.classes))[usable]
