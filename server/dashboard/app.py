@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +161,10 @@ async def _password(request: Request) -> str:
         body += part
         if len(body) > LONGEST_FORM:
             return ""
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=4)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=4)
+    except ValueError:  # more fields than the form has
+        return ""
     return fields.get("password", [""])[0]
 
 
@@ -170,5 +172,5 @@ def _basic(text: str) -> str:
     """The password of HTTP Basic authentication; the name does not matter."""
     try:
         return base64.b64decode(text, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or of no text; binascii's errors are such, too
         return ""

@@ -164,8 +164,11 @@ def test_every_page_has_a_twin(client: httpx.Client, home: Path) -> None:
 def test_programs_sign_in_with_the_password_itself(client: httpx.Client) -> None:
     assert client.get("/api/sites", auth=("anyone", PASSWORD)).status_code == 200
     assert client.get("/api/sites", auth=("anyone", "wrong")).status_code == 401
-    odd = client.get("/api/sites", headers={"authorization": "Basic %%%"})
-    assert odd.status_code == 401
+    for odd in (b"%%%", b"\xff\xfe", b"YTrtoIA="):
+        answer = client.get("/api/sites", headers={b"authorization": b"Basic " + odd})
+        assert answer.status_code == 401
+    many = "&".join(f"password={n}" for n in range(9))
+    assert client.post("/login", content=many).status_code in (401, 429)
 
 
 def test_guessing_is_slowed_down_for_everybody(client: httpx.Client) -> None:
