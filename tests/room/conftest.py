@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from client.store.store import SiteStore
 from protocol.study import Study, parse
 
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a second
-SIZE = 96
+SIZE = 256
 
 DOCUMENT = {
     "schema": 1,
@@ -50,15 +50,19 @@ def phantoms(count: int) -> np.ndarray:
     """(count, 1, SIZE, SIZE) uint8 pictures that look a little like a chest."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    ribs = 16 * np.maximum(np.sin(16 * (y + 0.45 * np.abs(x) ** 1.6)), 0) ** 3
     made = []
     for number in range(count):
-        body = 150 * np.exp(-((x / 0.95) ** 6) - (y / 1.1) ** 8)
+        body = np.exp(-((np.abs(x) / 0.93) ** 7) - (np.abs(y + 0.1) / 1.2) ** 9)
         lungs = sum(
-            np.exp(-(((x - s) / 0.3) ** 4) - ((y + 0.05) / 0.68) ** 4) for s in (-0.42, 0.42)
+            np.exp(-((np.abs(x - s * (1 + 0.18 * y)) / 0.33) ** 4) - (np.abs(y + 0.1) / 0.66) ** 5)
+            for s in (-0.44, 0.44)
         )
-        spot = np.exp(-(((x - 0.4) / 0.16) ** 2) - ((y - rng.uniform(-0.3, 0.4)) / 0.2) ** 2)
-        picture = body - 105 * lungs + (70 * spot if number % 3 else 0) + rng.normal(0, 4, x.shape)
-        made.append(np.clip(picture + 25, 0, 255))
+        heart = np.exp(-(((x - 0.14) / 0.27) ** 4) - ((y - 0.32) / 0.3) ** 4)
+        spot = np.exp(-(((x - 0.42) / 0.13) ** 2) - ((y - rng.uniform(-0.4, 0.1)) / 0.16) ** 2)
+        picture = 165 * body + ribs * body - 120 * lungs + 85 * heart * lungs + 25 * heart
+        picture += (75 * spot * lungs if number % 3 else 0) + rng.normal(0, 5, x.shape)
+        made.append(np.clip(picture + 20, 0, 255))
     return np.array(made, dtype=np.uint8)[:, None]
 
 
@@ -173,30 +177,25 @@ def serving(room: Room) -> Iterator[str]:
 
 
 @pytest.fixture
+def serve() -> Iterator[Callable[[Room], str]]:
+    """Serves rooms as long as the test lasts; says their addresses."""
+    with ExitStack() as stack:
+        yield lambda room: stack.enter_context(serving(room))
+
+
+@pytest.fixture
 def pages() -> Iterator[Callable[..., Page]]:
     """Opens pages of a room, which is served as long as the test lasts."""
-    with ExitStackOfPages() as stack:
-        yield stack.page
+    served: dict[Path, str] = {}
+    with ExitStack() as stack:
 
+        def page(room: Room, name: str = "") -> Page:
+            if room.home not in served:
+                served[room.home] = stack.enter_context(serving(room))
+            client = httpx.Client(base_url=served[room.home], trust_env=False, timeout=10)
+            made = Page(stack.enter_context(client), room.study)
+            if name:
+                assert made.sign_in(name).status_code == 200
+            return made
 
-class ExitStackOfPages:
-    """One server per room, one client per page."""
-
-    def __enter__(self) -> ExitStackOfPages:
-        from contextlib import ExitStack
-
-        self.stack = ExitStack()
-        self.served: dict[Path, str] = {}
-        return self
-
-    def __exit__(self, *why: object) -> None:
-        self.stack.close()
-
-    def page(self, room: Room, name: str = "") -> Page:
-        if room.home not in self.served:
-            self.served[room.home] = self.stack.enter_context(serving(room))
-        client = httpx.Client(base_url=self.served[room.home], trust_env=False, timeout=10)
-        page = Page(self.stack.enter_context(client), room.study)
-        if name:
-            assert page.sign_in(name).status_code == 200
-        return page
+        yield page

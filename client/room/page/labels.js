@@ -19,7 +19,8 @@ function choice(number, name, definition, chosen) {
   } else {
     button.append(element("span"));
   }
-  button.append(element("span", name, "name"), element("span", definition, "definition"));
+  button.append(element("span", name, "name"));
+  if (definition) button.append(element("span", definition, "definition"));
   button.addEventListener("click", chosen);
   item.append(button);
   return item;
