@@ -47,6 +47,8 @@ def read(text: str, identity: str) -> Study:
         study = parse(content)
     except StudyError as error:
         raise OfferRefused(plain(str(error))) from None
+    except RecursionError:  # JSON takes more of them than we do
+        raise OfferRefused("tables within tables without end; accepted is a study file") from None
     if study.identity != identity:
         raise OfferRefused(
             f"the study's identity is {study.identity[:12]} and not the one offered; "

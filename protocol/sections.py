@@ -64,7 +64,9 @@ class Task(Section):
         0.9, gt=0, lt=1, description="sensitivity is reported at this specificity"
     )
     classes: tuple[ClassName, ...] = Field(
-        min_length=1, description="in the order of the labels; in two classes the last is positive"
+        min_length=1,
+        max_length=40,  # a site's evaluation grows with their square
+        description="in the order of the labels; in two classes the last is positive",
     )
 
     @property
@@ -93,8 +95,8 @@ class Task(Section):
         if not self.multi_label and len(names) < 2:
             raise refuse("task.classes", names, "at least two classes in a single-label task")
         channels, height, width = self.image
-        if channels not in (1, 3) or min(height, width) < 8:
-            raise refuse("task.image", list(self.image), "[1 or 3, height >= 8, width >= 8]")
+        if channels not in (1, 3) or not 8 <= min(height, width) <= max(height, width) <= 4096:
+            raise refuse("task.image", list(self.image), "[1 or 3, height, width of 8 to 4096]")
         n = 2 if self.multi_label else len(names)
         rows = self.costs
         if len(rows) != n or any(len(r) != n for r in rows):

@@ -80,9 +80,9 @@ REFUSALS = {
     # lists, and lists of lists and of tables
     "task.image=[1, 28]": "task.image = [1, 28]: accepted is a list of 3, each a whole number",
     "task.image=[1, 28, 28.5]": "task.image.2 = 28.5: accepted is a whole number",
-    "task.image=[2, 28, 28]": "task.image = [2, 28, 28]: accepted is [1 or 3, height >= 8, width",
-    "task.image=[1, 28, 7]": "task.image = [1, 28, 7]: accepted is [1 or 3, height >= 8, width",
-    "task.classes=[]": "task.classes = []: accepted is a list of one or more, each a table with",
+    "task.image=[2, 28, 28]": "task.image = [2, 28, 28]: accepted is [1 or 3, height, width of",
+    "task.image=[1, 28, 7]": "task.image = [1, 28, 7]: accepted is [1 or 3, height, width of",
+    "task.classes=[]": "task.classes = []: accepted is a list of 1 to 40, each a table with",
     "task.classes=['a', 'b']": "task.classes.0 = 'a': accepted is a table with the keys",
     "task.classes=[{name='a'}]": "task.classes.0.definition is missing from the study file: "
     "accepted is text of 1 to 300 characters",
