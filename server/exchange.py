@@ -58,6 +58,7 @@ class Timing:
     Attributes:
         patience: for the next answer of any site to a step.
         grace: for sites that are away or fail, once a quorum has answered.
+        glance: the same for sites that were away in the step before, too.
         resend: a site that said nothing for so long is asked again; doubles with every time.
         retry: before a site is asked again that Flower answered for, or that was not there.
         again: before a site is asked again that failed, or refused what its admin may yet allow.
@@ -67,6 +68,7 @@ class Timing:
 
     patience: float = 3600.0
     grace: float = 120.0
+    glance: float = 15.0
     resend: float = 120.0
     retry: float = 5.0
     again: float = 60.0
@@ -117,6 +119,7 @@ class Exchange:
         needed: answers that a quorum takes.
         fits: whether a reply is one that a site may give to a request with these arrays.
         arrays: of the request.
+        away: sites that were not there in the step before.
     """
 
     grid: Grid
@@ -128,6 +131,7 @@ class Exchange:
     needed: int
     fits: Fits = believed
     arrays: Arrays = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
     _sites: dict[str, _Site] = field(default_factory=dict)
     _of: dict[str, str] = field(default_factory=dict)  # site by message id
     _spool: Spool = field(default_factory=Spool)
@@ -158,6 +162,10 @@ class Exchange:
         """Ids of messages whose replies nobody waits for any longer."""
         return set(self._of)
 
+    def absent(self) -> frozenset[str]:
+        """The sites that are not there and have not answered."""
+        return frozenset(n for n, s in self._sites.items() if not s.final and not s.sent)
+
     def _settled(self, site: str) -> bool:
         here, enough = self._sites[site], self._answered >= self.needed
         return here.final or (here.code in _TURNING and enough and not here.sent)
@@ -167,12 +175,14 @@ class Exchange:
         now = time.monotonic()
         if now > self._deadline:
             return True
-        waiting = [s for name, s in self._sites.items() if not self._settled(name)]
-        if self._answered < self.needed or any(s.sent for s in waiting):
+        waiting = {name: s for name, s in self._sites.items() if not self._settled(name)}
+        if self._answered < self.needed or any(s.sent for s in waiting.values()):
             self._calm = None
             return False
         self._calm = self._calm or now
-        return now - self._calm >= self.timing.grace
+        timing = self.timing
+        grace = min(timing.glance, timing.grace) if waiting.keys() <= self.away else timing.grace
+        return now - self._calm >= grace
 
     def _look(self, site: str) -> None:
         """Ask who is due, and take what has come, until it is this site's."""

@@ -60,6 +60,7 @@ class Federation:
     fits: Fits = believed
     withdrawn: set[str] = field(default_factory=set)
     _late: set[str] = field(default_factory=set)
+    _away: frozenset[str] = frozenset()
 
     @property
     def sites(self) -> list[str]:
@@ -150,6 +151,7 @@ class Federation:
             else:
                 yield reply
         self._late |= exchange.late()
+        self._away = exchange.absent()
         if answered < self.needed:
             told = ", ".join(f"{site}: {code}" for site, code in failed.items())
             raise QuorumLost(
@@ -181,7 +183,7 @@ class Federation:
         order = [s for s in self.sites if s in contents] if stage.step != "hello" else contents
         asked = {site: contents[site] for site in order}
         here = (self.grid, self.roster, self.timing, self.halted)
-        return Exchange(*here, stage, asked, needed, self.fits, arrays)
+        return Exchange(*here, stage, asked, needed, self.fits, arrays, self._away)
 
     def _key(self, stage: Stage) -> StepKey:
         return StepKey(self.study, stage.cycle, stage.step, stage.round, stage.sequence)

@@ -181,6 +181,26 @@ def test_a_quorum_waits_for_the_slow_but_only_a_grace_for_the_absent(
     assert answered(federation(grid, 0.75)) == NAMES
 
 
+def test_a_site_that_stays_away_is_glanced_at_and_waited_for_when_it_is_back(
+    function_grid: Any, node: Nodes
+) -> None:
+    grid = function_grid(sites_of(node))
+    asked = federation(grid, 0.75, replace(QUICK, grace=0.5, glance=0.02, patience=3.0))
+    grid.offline = {900}
+    began = time.monotonic()
+    assert answered(asked) == ["east", "mid", "north"]
+    assert time.monotonic() - began >= 0.5
+    began = time.monotonic()
+    assert answered(asked) == ["east", "mid", "north"]
+    assert 0.02 <= time.monotonic() - began < 0.5
+    grid.offline = set()
+    assert answered(asked) == NAMES
+    grid.offline = {900}
+    began = time.monotonic()
+    answered(asked)
+    assert time.monotonic() - began >= 0.5
+
+
 def test_without_a_quorum_the_patience_is_waited_out(function_grid: Any, node: Nodes) -> None:
     grid = function_grid(sites_of(node))
     grid.offline = {900, 899}
