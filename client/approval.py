@@ -37,8 +37,8 @@ def named(store: SiteStore, prefix: str) -> Offer:
         )
     found = [o for o in offers if o.identity.startswith(prefix)]
     if len(found) != 1:
-        count = "no study" if not found else f"{len(found)} studies"
-        raise ValueError(f"{count} here begin with {prefix!r}; known here: {known}")
+        count = "no study here begins" if not found else f"{len(found)} studies here begin"
+        raise ValueError(f"{count} with {prefix!r}; known here: {known}")
     return found[0]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemons.terminal import Format, Home, Refused, check_format, print_json
+from daemons.terminal import Format, Home, Refused, check_format, check_place, print_json
 
 if TYPE_CHECKING:
     from client.audit.heads import Signed
@@ -49,33 +49,44 @@ def verify(
 def export(
     home: Home,
     file: Annotated[Path, typer.Argument(help="JSON lines; the first says how to verify them.")],
+    form: Format = "text",
 ) -> None:
     """Write the log, with the server's countersignatures, for somebody else to verify."""
     from client.audit.export import exported
     from protocol.files import replace_file
 
+    check_format(form)
+    check_place(file)
     with _opened(home) as (config, store):
         rows = list(exported(store, config.name, _key(home)))
     replace_file(file, "".join(f"{row}\n" for row in rows).encode(), sync=True)
-    print(f"{file}: {len(rows) - 1} rows")
+    if form == "json":
+        print_json({"format": 1, "file": str(file), "rows": len(rows) - 1})
+    else:
+        print(f"{file}: {len(rows) - 1} rows")
 
 
 @audit.command()
 def report(
     home: Home,
     out: Annotated[Path | None, typer.Option(help="A Markdown file; else printed.")] = None,
+    form: Format = "text",
 ) -> None:
     """Say what left this building: per study and cycle, in plain words."""
     from client.audit.report import account, markdown, names_of
     from protocol.files import replace_file
 
+    check_format(form)
+    if out is not None:
+        check_place(out)
     with _opened(home) as (config, store):
         page = markdown(account(store), config.name, names_of(store))
-    if out is None:
-        print(page, end="")
-    else:
+    if out is not None:
         replace_file(out, page.encode(), sync=True)
-        print(out)
+    if form == "json":
+        print_json({"format": 1, "file": None if out is None else str(out), "text": page})
+    else:
+        print(page if out is None else f"{out}\n", end="")
 
 
 @contextmanager

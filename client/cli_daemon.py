@@ -20,6 +20,7 @@ def start(home: Home) -> None:
     read_config(home)
     joined(home)
     deployment = deployed(read_config(home))
+    print(f"{home}: starting; Ctrl-C stops it, `wardround-site status` says how it is", flush=True)
     become(home, deployment.runtime_port, deployment.silence_seconds)
 
 

@@ -85,6 +85,7 @@ def join(
         return
     print(f"{found.name} has joined {found.server} (kit {found.fingerprint})")
     print(f"its certificate is good until {found.not_after[:10]}, {left} days")
+    print("next: wardround-site preflight, then wardround-site start")
 
 
 def _tell_request(request: Request, home: Path, form: str) -> None:
@@ -97,3 +98,4 @@ def _tell_request(request: Request, home: Path, form: str) -> None:
         return
     print(f"{file}: to be sent to the server's admin; it holds public keys only")
     print(f"its fingerprint, to read out by telephone: {request.fingerprint}")
+    print("next: wardround-site join KIT, with the kit that the server's admin sends back")

@@ -9,6 +9,7 @@ from typing import Any
 from protocol.egress import Row, described
 from protocol.study import Study
 
+_LONG = 80  # characters
 _RANGE = re.compile(r"(a (?:whole )?number) from \S+ to [^\s,;]+")
 
 
@@ -39,11 +40,25 @@ def sentences(rows: Sequence[dict[str, Any]], least_patients: int) -> tuple[str,
     )
 
 
+def fields_of(row: Row) -> list[tuple[str, str]]:
+    """A record's fields for a person, without ranges; neighbours that hold the same tables share a
+    row.
+    """
+    found: list[tuple[str, str]] = []
+    for name, words in row.fields:
+        plain = _RANGE.sub(r"\1", words)
+        if found and len(plain) > _LONG and found[-1][1] == plain:
+            found[-1] = (f"{found[-1][0]}, {name}", plain)
+        else:
+            found.append((name, plain))
+    return found
+
+
 def _words(row: Row) -> str:
-    plain = [(name, _RANGE.sub(r"\1", words)) for name, words in row.fields]
-    fields = [f"{name} ({words})" for name, words in plain]
+    """Two lines: what it is, and what it holds."""
+    fields = [f"{name} ({words})" for name, words in fields_of(row)]
     held = "; ".join(field.removesuffix(" (a whole number)") for field in fields) or "nothing"
-    return f"{row.title} ({row.record}), {row.often}, at most {size(row.largest)}: {held}."
+    return f"{row.title} ({row.record}), {row.often}, at most {size(row.largest)}:\n    {held}."
 
 
 def size(count: int) -> str:

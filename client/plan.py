@@ -259,6 +259,9 @@ def text(plan: Plan) -> str:
     lines = [f"Study {plan.name} ({plan.identity[:12]}): {plan.stands}", ""]
     for part in plan.parts:
         lines += [part.title, *(f"  {s}" for s in part.sentences), ""]
+    if plan.stands in ("waiting", "refused"):
+        begin = plan.identity[:12]
+        lines += [f"To answer: wardround-site approve {begin}, or wardround-site refuse {begin}"]
     return "\n".join(lines).rstrip()
 
 

@@ -63,6 +63,8 @@ def fail(sentence: str, code: int, name: str = "wardround") -> int:
 def unwritable(error: OSError) -> str:
     """What the system refused, and where, in one sentence."""
     where = f"{error.filename}: " if error.filename else ""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{where}there is a file where a folder is needed"
     return f"{where}the system refused ({error.strerror or type(error).__name__})"
 
 
@@ -74,6 +76,18 @@ def check_format(form: str) -> None:
     """
     if form not in ("text", "json"):
         raise ValueError(f"--format {form}: accepted is text or json")
+
+
+def check_place(file: Path) -> None:
+    """Refuse, before any work, a file that could not be written.
+
+    Raises:
+        ValueError: it is a folder, or its folder is not there.
+    """
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; accepted is a file")
+    if not file.absolute().parent.is_dir():
+        raise ValueError(f"{file}: its folder does not exist")
 
 
 def print_json(content: object) -> None:

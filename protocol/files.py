@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -13,14 +14,22 @@ def replace_file(path: Path, block: bytes, *, sync: bool) -> None:
         path: its folder must exist.
         block: the file's content.
         sync: it survives a power cut once this returns; without, the death of any process.
+
+    Raises:
+        OSError: the system refused; it names the file that was asked for.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("wb") as file:
-        file.write(block)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(fresh, path)
+    try:
+        with fresh.open("wb") as file:
+            file.write(block)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
     if sync:
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)

@@ -25,6 +25,9 @@ def start(home: Home) -> None:
     if read_status(paths.run).state == "running":  # before anything that it reads is written anew
         raise Refused(f"{home}: a daemon runs on this home already")
     prepare(home, config)
+    print(
+        f"{home}: starting; Ctrl-C stops it, `wardround-server status` says how it is", flush=True
+    )
     supervise(services(home, config), home, paths.run, paths.logs)
 
 

@@ -38,7 +38,7 @@ def init(
         print_json({"format": 1, "home": str(home), "address": address})
         return
     print(f"{home}: ready; sites will dial {address}")
-    print("next: wardround-server sites add NAME REQUEST --out KIT")
+    print("next: wardround-server preflight and start, then sites add NAME REQUEST --out KIT")
 
 
 @app.command()

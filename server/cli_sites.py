@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemons.terminal import Format, Home, check_format, print_json
+from daemons.terminal import Format, Home, check_format, check_place, print_json
 
 if TYPE_CHECKING:
     from daemons.joining import Kit
@@ -149,14 +149,14 @@ def _tell(kit: Kit, out: Path, form: str) -> None:
         return
     print(f"{out}: the kit of {kit.name} (number {kit.number}), good until {kit.not_after[:10]}")
     print(f"its fingerprint, to read out by telephone: {kit.fingerprint}")
+    print(f"next, at the site: wardround-site join {out.name}")
 
 
 def _check_out(out: Path) -> None:
     """Refuse before anything is signed what could not be written after."""
     if out.exists():
         raise ValueError(f"{out} exists already; accepted is a new file")
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"{out}: its folder does not exist")
+    check_place(out)
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from daemons.terminal import Format, check_format, print_json
 
 app = typer.Typer(help="Study files.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(help="A study file.")]
+File = Annotated[
+    str, typer.Argument(help="A study file, or the name of a committed one.", metavar="FILE")
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a key: budget.total=240.", metavar="A.B=C"),
@@ -22,10 +24,12 @@ Sets = Annotated[
 def new(
     file: Annotated[Path, typer.Argument(help="Where to write it; must not exist.")],
     name: Annotated[str, typer.Option(help="The study's name.")] = "my-study",
+    form: Format = "text",
 ) -> None:
     """Write a commented study file with every key."""
     from simulations.template import template
 
+    check_format(form)
     text = template(name)
     try:
         with file.open("x", encoding="utf-8") as target:
@@ -34,7 +38,10 @@ def new(
         raise ValueError(f"{file} exists already; accepted is a new file") from None
     except OSError as error:
         raise ValueError(f"{file} cannot be written ({error.strerror})") from None
-    print(f"{file}: edit it, then run: wardround study check {file}")
+    if form == "json":
+        print_json({"format": 1, "file": str(file), "name": name})
+    else:
+        print(f"{file}: edit it, then run: wardround study check {file}")
 
 
 @app.command()
@@ -49,11 +56,12 @@ def check(
 ) -> None:
     """Validate a study; with data, say how wide its intervals will be."""
     from simulations.checking import check_study
+    from simulations.command import study_path
 
     check_format(form)
     overrides = list(sets or [])
     overrides += [f"simulation.sites={sites}"] if sites is not None else []
-    checked = check_study(file, overrides, data)
+    checked = check_study(study_path(file), overrides, data)
     if form == "json":
         print_json(checked.document())
     else:
@@ -68,9 +76,16 @@ def freeze(
         Path | None, typer.Option(help="Pretrained safetensors to start from instead of the seed.")
     ] = None,
     sets: Sets = None,
+    form: Format = "text",
 ) -> None:
     """Make the study's first weights; study and weights together are its identity."""
+    from simulations.command import study_path
     from simulations.freezing import freeze_study
 
-    study, digest = freeze_study(file, list(sets or []), out, weights)
+    check_format(form)
+    study, digest = freeze_study(study_path(file), list(sets or []), out, weights)
+    if form == "json":
+        print_json({"format": 1, "study": study, "weights": digest, "folder": str(out)})
+        return
     print(f"study   {study}\nweights {digest}\n{out / 'study.toml'}\n{out / 'weights.safetensors'}")
+    print(f"next, at the server: wardround-server submit {out}")

@@ -1,4 +1,4 @@
-"""The generated pages of docs/: the command line, the study file, the tables of strategies.
+"""The generated pages of docs/: the commands, the study file, the strategies, what leaves a site.
 
 `python -m simulations.documenting` writes them; a test fails when they lag behind the code.
 """
@@ -12,7 +12,13 @@ from pathlib import Path
 import click
 import typer
 
+from client.cli import app as site
+from client.leaving import fields_of, size
+from protocol.egress import Row, described
+from protocol.study import load
+from server.cli import app as server
 from simulations.cli import app
+from simulations.command import study_path
 from simulations.template import template
 from strategies.aggregation import AGGREGATION
 from strategies.budget import BUDGET
@@ -36,15 +42,38 @@ def pages() -> dict[Path, str]:
         DOCS / "cli.md": "\n".join(_commands()),
         DOCS / "study-file.md": _study_file(),
         DOCS / "strategies.md": "\n".join(_strategies()),
+        DOCS / "records.md": "\n".join(_records()),
     }
+
+
+_COMMANDS = (
+    ("wardround", app, "The study lead's: simulate, compare, report, freeze, rehearse."),
+    (
+        "wardround-site",
+        site,
+        "One hospital's. Every command takes `--home`, or the variable `WARDROUND_HOME`.",
+    ),
+    (
+        "wardround-server",
+        server,
+        "The coordinator's. Every command takes `--home`, or the variable `WARDROUND_HOME`.",
+    ),
+)
 
 
 def _commands() -> Iterator[str]:
     yield "# The command line\n"
-    yield "Exit codes: 0 done, 1 failed, 2 bad input, 3 refused. Generated from the code.\n"
-    root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)  # noqa: S101 - an app with commands is one
-    yield from _help(root, "wardround")
+    yield (
+        "Exit codes: 0 done, 1 failed, 2 bad input, 3 refused. `--format json` prints one document "
+        'with `"format": 1`. Generated from the code.\n'
+    )
+    yield " · ".join(f"[`{name}`](#{name})" for name, _, _ in _COMMANDS) + "\n"
+    for name, typed, words in _COMMANDS:
+        root = typer.main.get_command(typed)
+        assert isinstance(root, click.Group)  # noqa: S101 - an app with commands is one
+        yield f"## {name}\n"
+        yield f"{words}\n"
+        yield from _help(root, name)
 
 
 def _help(command: click.Command, name: str) -> Iterator[str]:
@@ -52,22 +81,26 @@ def _help(command: click.Command, name: str) -> Iterator[str]:
         for inner in sorted(command.commands):
             yield from _help(command.commands[inner], f"{name} {inner}")
         return
-    yield f"## `{name}`\n"
+    yield f"### `{name}`\n"
     yield f"{(command.help or '').strip()}\n"
-    yield "| | default | |"
-    yield "| --- | --- | --- |"
-    for parameter in command.params:
-        if isinstance(parameter, click.Option) and parameter.name != "help":
-            default = "" if parameter.default in (None, "") else f"`{parameter.default}`"
-            yield f"| `{parameter.opts[0]}` | {default} | {parameter.help or ''} |"
-        elif isinstance(parameter, click.Argument):
-            default = "" if parameter.default is None else f"`{parameter.default}`"
-            yield f"| `{str(parameter.name).upper()}` | {default} | {_text(parameter)} |"
-    yield ""
+    rows = [row for p in command.params if p.name not in ("help", "home") and (row := _row(p))]
+    if rows:
+        yield "| | default | |"
+        yield "| --- | --- | --- |"
+        yield from rows
+        yield ""
 
 
-def _text(parameter: click.Parameter) -> str:
-    return str(getattr(parameter, "help", None) or "")
+def _row(parameter: click.Parameter) -> str:
+    plain = parameter.default in (None, "", False)
+    default = "" if plain else f"`{parameter.default}`"
+    if parameter.required:
+        default = "required"
+    names = [str(parameter.name).upper()]
+    if isinstance(parameter, click.Option):
+        names = parameter.opts
+    shown = ", ".join(f"`{name}`" for name in names)
+    return f"| {shown} | {default} | {getattr(parameter, 'help', None) or ''} |"
 
 
 def _study_file() -> str:
@@ -89,6 +122,44 @@ def _strategies() -> Iterator[str]:
             yield f"{inspect.getdoc(row) or ''}\n"
             signature = str(inspect.signature(row)).split(" ->")[0]
             yield f"Arguments: `{signature}`\n" if signature != "()" else "No arguments.\n"
+
+
+def _records() -> Iterator[str]:
+    study = study_path("demo")
+    yield "# What leaves a hospital\n"
+    yield (
+        "Every record and message that a site sends passes one gate, which lets through what this "
+        "table names and nothing else: another field, type, shape or size is refused, and the "
+        "refusal is a line in the audit log, as every passing is. "
+        f"Sizes are for the study `{study.stem}` with a model of {_NUMBERS:,} numbers; "
+        "`wardround-site plan` says them for the study at hand. Generated from the gate's own "
+        "table (`protocol/egress_table.py`).\n"
+    )
+    yield (
+        "**What bypasses the gate:** Flower's own heartbeats and the envelopes of its messages. "
+        "They hold node and run ids, times and sizes, and nothing of a case. Whoever carries the "
+        "bytes also sees when, and how many.\n"
+    )
+    rows = described(load(study, ()), _NUMBERS, site="north")
+    for plane, title in (("model", "Over Flower"), ("coordination", "Beside it, over gRPC")):
+        yield f"## {title}\n"
+        for row in rows:
+            if row.plane == plane:
+                yield from _record(row)
+
+
+_NUMBERS = 1_000_000
+"""Of the model whose update the page measures."""
+
+
+def _record(row: Row) -> Iterator[str]:
+    yield f"### {row.title} (`{row.record}`)\n"
+    yield f"{row.often[0].upper()}{row.often[1:]}, at most {size(row.largest)}.\n"
+    if row.fields:
+        yield "| field | what it may hold |"
+        yield "| --- | --- |"
+        yield from (f"| {name} | {words} |" for name, words in fields_of(row))
+        yield ""
 
 
 def main() -> None:

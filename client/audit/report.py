@@ -15,6 +15,12 @@ from protocol.egress_table import TITLES
 
 _NOT_SENT = ("refused",)
 _TIMES = "times since"
+_SEEN = {
+    ("ordered", "Order"): "the server said",
+    ("refused", "Offer"): "an offered study was refused",
+    ("refused", "Order"): "an order of the server was refused",
+}
+"""Events that would read badly by their names."""
 
 
 @dataclass(slots=True)
@@ -105,7 +111,8 @@ def _head(told: Account, site: str) -> Iterator[str]:
         yield "Nothing has left: the audit log is empty."
         return
     yield (
-        f"{told.lines} lines of the audit log, from {told.first} to {told.last}. "
+        f"{told.lines} lines of the audit log, from {_time(told.first)} to {_time(told.last)} "
+        "(all times UTC). "
         "No image, no case, no patient and no reader's name is in any of these records: the gate "
         "lets through nothing but the fields of its table, which `wardround-site plan` lists. "
         "Sizes are those of the records; the transport adds its envelope."
@@ -142,10 +149,18 @@ def _rest(told: Account, names: Mapping[str, str]) -> Iterator[str]:
         yield from _table("When", "What", "Study", "More")
         for line in told.decided:
             e = line.entry
-            what = f"{e.event} {e.record}".strip()
-            yield _cells(line.at, what, names.get(e.study, e.study[:12]), e.words)
+            what = _SEEN.get((e.event, e.record), f"{e.event} {e.record}".strip())
+            yield _cells(_time(line.at), what, names.get(e.study, e.study[:12]), e.words)
     if told.waiting:
-        yield from ("", f"{told.waiting} more repetitions are counted and wait for their line.")
+        yield ""
+        yield (
+            f"Besides, {told.waiting} messages that repeat themselves (such as heartbeats) were "
+            "counted since; within the hour one line of the log will stand for all of a kind."
+        )
+
+
+def _time(at: str) -> str:
+    return at[:19].replace("T", " ")
 
 
 def _title(kind: str) -> str:
