@@ -27,7 +27,7 @@ class Array:
 
     def check(self, value: Any, arrays: Taken, path: str) -> Iterable[str]:
         """See `Rule`."""
-        array = arrays.get(_key(path))
+        array = arrays.get(key(path))
         if value is not None or array is None:
             raise wrong(path, self.words)
         if array.dtype != np.dtype(self.dtype) or array.shape != self.shape:
@@ -38,7 +38,7 @@ class Array:
             raise wrong(path, f"finite numbers of {self.least:g} to {self.most:g}")
         if self.whole and (array != np.rint(array)).any():
             raise wrong(path, "whole numbers")
-        yield _key(path)
+        yield key(path)
 
     @property
     def words(self) -> str:
@@ -64,14 +64,14 @@ class AsAsked:
         if type(value) is not dict or value.keys() != self.asked.keys():
             raise wrong(path, "the arrays that the request carried")
         for name, like in self.asked.items():
-            array = arrays.get(f"{_key(path)}/{name}")
+            array = arrays.get(f"{key(path)}/{name}")
             if value[name] is not None or array is None:
                 raise wrong(path, "the arrays that the request carried")
             if array.shape != like.shape or array.dtype != like.dtype.newbyteorder("="):
                 raise wrong(path, "the types and shapes that the request carried")
             if not np.isfinite(array).all():
                 raise wrong(path, "finite numbers")
-            yield f"{_key(path)}/{name}"
+            yield f"{key(path)}/{name}"
 
     @property
     def words(self) -> str:
@@ -163,6 +163,6 @@ class Several:
         return self.most * (self.rule.largest + 2) + 4
 
 
-def _key(path: str) -> str:
+def key(path: str) -> str:
     """The codec's path of an array from ours, which begins with the record's kind."""
     return path.partition(".")[2].replace(".", "/")

@@ -1,0 +1,71 @@
+"""What a site's measurement must add up to: counts that are of its cases, and no other numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.egress_fields import Taken, wrong
+from protocol.egress_parts import Table, key
+from protocol.measures import SCORE_BINS
+
+_MOST = 20.0  # of any sum, for each case and class: a log-loss is at most 16.2
+_NEAR, _NOTHING = 1e-4, 1e-3  # relative: float32's rounding; absolute: what cancelling leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A table of an `Evaluation`, whose arrays are sums over as many cases as it says.
+
+    Types and shapes alone would let an image by in the place of sums or covariance.
+
+    Attributes:
+        table: its fields.
+        scored: classes with score counts.
+        classes: of the task.
+    """
+
+    table: Table
+    scored: int
+    classes: int
+
+    def check(self, value: Any, arrays: Taken, path: str) -> Iterable[str]:
+        """See `Rule`."""
+        found = list(self.table.check(value, arrays, path))
+        cases = value["cases"]
+        sums, covariance, fine = (
+            arrays[key(f"{path}.{name}")] for name in ("sums", "covariance", "fine")
+        )
+        if (fine.sum(axis=(1, 2)) != cases).any():
+            raise wrong(f"{path}.fine", "counts that add up to the cases in every class")
+        counts = sums[: 2 * SCORE_BINS * self.scored].reshape(2, self.scored, SCORE_BINS)
+        if (counts.sum(axis=(0, 2)) != cases).any() or sums.max() > _MOST * self.classes * cases:
+            raise wrong(f"{path}.sums", "sums that add up to the cases in every class")
+        if not _is_covariance(covariance, len(sums)):
+            raise wrong(f"{path}.covariance", "a covariance of the sums")
+        return found
+
+    @property
+    def words(self) -> str:
+        """See `Rule`."""
+        return self.table.words
+
+    @property
+    def largest(self) -> int:
+        """See `Rule`."""
+        return self.table.largest
+
+
+def _is_covariance(triangle: NDArray[Any], m: int) -> bool:
+    """Whether no number of an upper triangle, by rows, is larger than its two variances allow."""
+    rows, columns = np.triu_indices(m)
+    variances = triangle[rows == columns].astype(np.float64)
+    if (variances < -_NOTHING).any():
+        return False
+    spread = np.sqrt(np.maximum(variances, 0.0))
+    bound = spread[rows] * spread[columns]
+    return bool((np.abs(triangle) <= bound * (1 + _NEAR) + _NOTHING).all())
