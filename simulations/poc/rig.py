@@ -105,6 +105,11 @@ class Broken:
             time.sleep(0.2)
         return False
 
+    def reads(self, name: str) -> None:
+        """Wait until a site's readers have had an answer accepted."""
+        while not self.layout.truths(name).with_suffix(".journal").exists():
+            time.sleep(0.3)
+
     def kill_everything(self) -> None:
         """Every process of the federation at once, as when a machine loses power."""
         ours = [p for p in psutil.process_iter(["cmdline", "cwd"]) if self._belongs(p)]

@@ -63,7 +63,7 @@ def check_budget(layout: Layout, identity: str) -> dict[str, Any]:
     return study
 
 
-def verified(home: Path, patience: float = 20.0) -> str:
+def verified(home: Path, patience: float = 90.0) -> str:
     """What `audit verify` says at a site, once its newest line is countersigned.
 
     Raises:
