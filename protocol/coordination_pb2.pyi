@@ -1,15 +1,13 @@
-from collections.abc import Iterable as _Iterable
-from collections.abc import Mapping as _Mapping
-from typing import ClassVar as _ClassVar
-
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FromSite(_message.Message):
-    __slots__ = ("arrival", "head", "heartbeat", "progress", "standing")
+    __slots__ = ("arrival", "heartbeat", "progress", "head", "standing")
     ARRIVAL_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
@@ -20,25 +18,17 @@ class FromSite(_message.Message):
     progress: Progress
     head: Head
     standing: Standing
-    def __init__(
-        self,
-        arrival: Arrival | _Mapping | None = ...,
-        heartbeat: Heartbeat | _Mapping | None = ...,
-        progress: Progress | _Mapping | None = ...,
-        head: Head | _Mapping | None = ...,
-        standing: Standing | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, arrival: _Optional[_Union[Arrival, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., head: _Optional[_Union[Head, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ...) -> None: ...
 
 class Arrival(_message.Message):
-    __slots__ = ("acknowledged", "head", "protocol", "standings", "versions")
+    __slots__ = ("protocol", "versions", "acknowledged", "standings", "head")
     class VersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: str
-        def __init__(self, key: str | None = ..., value: str | None = ...) -> None: ...
-
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
@@ -49,14 +39,7 @@ class Arrival(_message.Message):
     acknowledged: int
     standings: _containers.RepeatedCompositeFieldContainer[Standing]
     head: Head
-    def __init__(
-        self,
-        protocol: int | None = ...,
-        versions: _Mapping[str, str] | None = ...,
-        acknowledged: int | None = ...,
-        standings: _Iterable[Standing | _Mapping] | None = ...,
-        head: Head | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, protocol: _Optional[int] = ..., versions: _Optional[_Mapping[str, str]] = ..., acknowledged: _Optional[int] = ..., standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., head: _Optional[_Union[Head, _Mapping]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("acknowledged", "sent")
@@ -64,10 +47,10 @@ class Heartbeat(_message.Message):
     SENT_FIELD_NUMBER: _ClassVar[int]
     acknowledged: int
     sent: float
-    def __init__(self, acknowledged: int | None = ..., sent: float | None = ...) -> None: ...
+    def __init__(self, acknowledged: _Optional[int] = ..., sent: _Optional[float] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("cycle", "granted", "minutes", "readings", "spent", "study", "waiting")
+    __slots__ = ("study", "cycle", "granted", "spent", "readings", "waiting", "minutes")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     CYCLE_FIELD_NUMBER: _ClassVar[int]
     GRANTED_FIELD_NUMBER: _ClassVar[int]
@@ -82,35 +65,28 @@ class Progress(_message.Message):
     readings: int
     waiting: int
     minutes: float
-    def __init__(
-        self,
-        study: str | None = ...,
-        cycle: int | None = ...,
-        granted: int | None = ...,
-        spent: int | None = ...,
-        readings: int | None = ...,
-        waiting: int | None = ...,
-        minutes: float | None = ...,
-    ) -> None: ...
+    def __init__(self, study: _Optional[str] = ..., cycle: _Optional[int] = ..., granted: _Optional[int] = ..., spent: _Optional[int] = ..., readings: _Optional[int] = ..., waiting: _Optional[int] = ..., minutes: _Optional[float] = ...) -> None: ...
 
 class Standing(_message.Message):
-    __slots__ = ("state", "study")
+    __slots__ = ("study", "state")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     study: str
     state: str
-    def __init__(self, study: str | None = ..., state: str | None = ...) -> None: ...
+    def __init__(self, study: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
 
 class Head(_message.Message):
-    __slots__ = ("hash", "lines")
+    __slots__ = ("lines", "hash", "left")
     LINES_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
     lines: int
     hash: str
-    def __init__(self, lines: int | None = ..., hash: str | None = ...) -> None: ...
+    left: int
+    def __init__(self, lines: _Optional[int] = ..., hash: _Optional[str] = ..., left: _Optional[int] = ...) -> None: ...
 
 class FromServer(_message.Message):
-    __slots__ = ("countersigned", "goodbye", "heartbeat", "offer", "order", "sequence", "welcome")
+    __slots__ = ("sequence", "welcome", "heartbeat", "offer", "order", "countersigned", "goodbye")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
@@ -125,27 +101,17 @@ class FromServer(_message.Message):
     order: Order
     countersigned: SignedHead
     goodbye: Goodbye
-    def __init__(
-        self,
-        sequence: int | None = ...,
-        welcome: Welcome | _Mapping | None = ...,
-        heartbeat: Heartbeat | _Mapping | None = ...,
-        offer: Offer | _Mapping | None = ...,
-        order: Order | _Mapping | None = ...,
-        countersigned: SignedHead | _Mapping | None = ...,
-        goodbye: Goodbye | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., order: _Optional[_Union[Order, _Mapping]] = ..., countersigned: _Optional[_Union[SignedHead, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("heartbeat_seconds", "newest", "protocol", "time", "versions")
+    __slots__ = ("protocol", "versions", "time", "heartbeat_seconds", "newest")
     class VersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: str
-        def __init__(self, key: str | None = ..., value: str | None = ...) -> None: ...
-
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -156,17 +122,10 @@ class Welcome(_message.Message):
     time: float
     heartbeat_seconds: float
     newest: SignedHead
-    def __init__(
-        self,
-        protocol: int | None = ...,
-        versions: _Mapping[str, str] | None = ...,
-        time: float | None = ...,
-        heartbeat_seconds: float | None = ...,
-        newest: SignedHead | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, protocol: _Optional[int] = ..., versions: _Optional[_Mapping[str, str]] = ..., time: _Optional[float] = ..., heartbeat_seconds: _Optional[float] = ..., newest: _Optional[_Union[SignedHead, _Mapping]] = ...) -> None: ...
 
 class Offer(_message.Message):
-    __slots__ = ("asked_by", "document", "parameters", "sites", "study", "version", "weights")
+    __slots__ = ("study", "document", "weights", "asked_by", "sites", "parameters", "version")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
@@ -181,16 +140,7 @@ class Offer(_message.Message):
     sites: int
     parameters: int
     version: str
-    def __init__(
-        self,
-        study: str | None = ...,
-        document: str | None = ...,
-        weights: str | None = ...,
-        asked_by: str | None = ...,
-        sites: int | None = ...,
-        parameters: int | None = ...,
-        version: str | None = ...,
-    ) -> None: ...
+    def __init__(self, study: _Optional[str] = ..., document: _Optional[str] = ..., weights: _Optional[str] = ..., asked_by: _Optional[str] = ..., sites: _Optional[int] = ..., parameters: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("kind", "study")
@@ -198,10 +148,10 @@ class Order(_message.Message):
     STUDY_FIELD_NUMBER: _ClassVar[int]
     kind: str
     study: str
-    def __init__(self, kind: str | None = ..., study: str | None = ...) -> None: ...
+    def __init__(self, kind: _Optional[str] = ..., study: _Optional[str] = ...) -> None: ...
 
 class SignedHead(_message.Message):
-    __slots__ = ("at", "branch", "hash", "lines", "signature")
+    __slots__ = ("lines", "hash", "branch", "at", "signature")
     LINES_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -212,44 +162,31 @@ class SignedHead(_message.Message):
     branch: int
     at: str
     signature: bytes
-    def __init__(
-        self,
-        lines: int | None = ...,
-        hash: str | None = ...,
-        branch: int | None = ...,
-        at: str | None = ...,
-        signature: bytes | None = ...,
-    ) -> None: ...
+    def __init__(self, lines: _Optional[int] = ..., hash: _Optional[str] = ..., branch: _Optional[int] = ..., at: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ("reason",)
     REASON_FIELD_NUMBER: _ClassVar[int]
     reason: str
-    def __init__(self, reason: str | None = ...) -> None: ...
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class NewestHeadRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Greeting(_message.Message):
-    __slots__ = ("protocol", "time", "versions")
+    __slots__ = ("protocol", "versions", "time")
     class VersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: str
-        def __init__(self, key: str | None = ..., value: str | None = ...) -> None: ...
-
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     versions: _containers.ScalarMap[str, str]
     time: float
-    def __init__(
-        self,
-        protocol: int | None = ...,
-        versions: _Mapping[str, str] | None = ...,
-        time: float | None = ...,
-    ) -> None: ...
+    def __init__(self, protocol: _Optional[int] = ..., versions: _Optional[_Mapping[str, str]] = ..., time: _Optional[float] = ...) -> None: ...

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from protocol.coordination import STANDINGS
 from protocol.egress_fields import Counts, Flag, Number, OneOf, Rule, Taken, Text, Whole
+from protocol.egress_measured import Measured
 from protocol.egress_parts import Array, AsAsked, Perhaps, Several, Table
 from protocol.measures import FINE_BINS, METRIC_NAMES, scored_classes, sums_length
 from protocol.records import UNCERTAINTY_BINS
@@ -126,7 +127,11 @@ _STANDING = Table(
     }
 )
 _HEAD = Table(
-    {"lines": _BIG, "hash": Text("([0-9a-f]{64})?", 64, "a hash of 64 hex digits, or nothing")}
+    {
+        "lines": _BIG,
+        "hash": Text("([0-9a-f]{64})?", 64, "a hash of 64 hex digits, or nothing"),
+        "left": Whole(0, 2**31),
+    }
 )
 _GREETING: Mapping[str, Rule] = {"protocol": _PROTOCOL, "versions": _VERSIONS}
 
@@ -261,10 +266,11 @@ def _evaluation(asking: Asking) -> Table:
             "clustered": Flag(),
             "unsettled": Whole(),
             "sums": Array("float64", (m,), 0.0, 1e12),
-            "covariance": Array("float64", (m, m), -1e18, 1e18),
+            "covariance": Array("float32", (m * (m + 1) // 2,), -1e18, 1e18),
             "fine": Array("float64", (scored_classes(task), 2, FINE_BINS), 0.0, 1e9, whole=True),
             "estimates": metrics,
             "variances": metrics,
         }
     )
-    return Table({"site": _own(asking), "audit": Perhaps(measured), "locked": Perhaps(measured)})
+    summed = Measured(measured, scored_classes(task), len(task.classes))
+    return Table({"site": _own(asking), "audit": Perhaps(summed), "locked": Perhaps(summed)})

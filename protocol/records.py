@@ -201,7 +201,7 @@ class Evaluation:
         clustered: False where the source names no patients; the interval is then image-level.
         unsettled: cases that readers left unsure or unreadable, and so are not measured.
         sums: (m,) float64.
-        covariance: (m, m) float64.
+        covariance: (m (m + 1) / 2,) float32, the upper triangle of (m, m), row by row.
         fine: (scored classes, 2, fine bins) counts of positives and of negatives by score: for the
             pooled rank metrics' estimates alone, which the bins of `sums` would blur.
         estimates: the site's own metrics by name, from its exact scores; NaN where not estimable.
@@ -213,7 +213,7 @@ class Evaluation:
     clustered: bool
     unsettled: int
     sums: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    covariance: NDArray[np.float32]
     fine: NDArray[np.float64]
     estimates: Mapping[str, float]
     variances: Mapping[str, float]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from client.attendance.news import ACKNOWLEDGED
-from client.audit.chain import note
+from client.attendance.news import ACKNOWLEDGED, BRANCH_LEFT
+from client.audit import summed
+from client.audit.chain import Entry, note
 from client.audit.heads import Signed, genuine, hash_at, keep, kept, public_key
 from client.examining import OfferRefused, plain, wrong_names
 from client.paths import HomePaths
@@ -89,9 +90,9 @@ class Errands:
             return ""
         words = f"the server has signed {signed.lines} lines that this log does not continue"
         with self.store.transaction():
-            if left > int(self.store.cases.fact("branch left", "0")):  # once for each
+            if left > int(self.store.cases.fact(BRANCH_LEFT, "0")):  # once for each
                 note(self.store, "restored", words=words)
-                self.store.cases.set_fact("branch left", str(left))
+                self.store.cases.set_fact(BRANCH_LEFT, str(left))
         return "the audit log is not the one that the server has signed: restored from a copy?"
 
     async def _examined(self, offer: Offer) -> str:
@@ -120,7 +121,9 @@ class Errands:
             self.store.cases.set_fact(f"server says {order.study}", _SAYS[kind])
         known = kind in _SAYS or kind == "restart-node"
         words = kind if known else f"{kind} is not a thing that the server may order"
-        note(self.store, "ordered" if known else "refused", record="Order", words=words)
+        event = "ordered" if known else "refused"
+        like = f"order/{kind if known else ''}"  # a flood of orders shares its lines
+        summed.repeated(self.store, Entry("site", event, "Order", words=words), like)
 
     def _genuine(self, head: SignedHead) -> Signed | None:
         if max(head.lines, head.branch) >= _STORED:

@@ -23,6 +23,9 @@ from protocol.study import StudyError
 ACKNOWLEDGED = "coordination sequence"
 """The fact that holds the last sequence that was carried out."""
 
+BRANCH_LEFT = "branch left"
+"""The fact that holds the last branch of countersignatures that this log does not continue."""
+
 _HEAD_EVERY = 2.0  # seconds
 _MOST_STANDINGS = 256  # the newest ones; what the gate lets by
 
@@ -63,7 +66,7 @@ class News:
                     Standing(study=study, state=state)
                     for study, state in list(self._standings.items())[-_MOST_STANDINGS:]
                 ],
-                head=Head(lines=lines, hash=hashed),
+                head=Head(lines=lines, hash=hashed, left=self.left()),
             )
         )
 
@@ -75,6 +78,10 @@ class News:
     def acknowledged(self) -> int:
         """The last sequence that was carried out and committed."""
         return int(self.store.cases.fact(ACKNOWLEDGED, "0"))
+
+    def left(self) -> int:
+        """The last branch of the server's countersignatures that this log does not continue."""
+        return int(self.store.cases.fact(BRANCH_LEFT, "0"))
 
     def due(self) -> list[FromSite]:
         """What is to be told now; nothing is looked at unless the database has changed."""
@@ -144,4 +151,5 @@ class News:
             self._late = True
             return []
         self._head, self._head_at = head(self.store), time.monotonic()
-        return [FromSite(head=Head(lines=self._head[0], hash=self._head[1]))]
+        lines, hashed = self._head
+        return [FromSite(head=Head(lines=lines, hash=hashed, left=self.left()))]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from google.protobuf.message import Message
 
 from client.audit.chain import Entry, append
-from client.audit.summed import flush, hourly, refused
+from client.audit.summed import ARRIVAL, flush, hourly, repeated
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
 from protocol.egress import (
@@ -94,14 +94,15 @@ def refuse(store: SiteStore, key: StepKey, code: Code, words: str = "") -> Refus
         key = StepKey(key.study if IDENTITY.fullmatch(key.study) else "", 0, "")
     entry = _entry("refused", key, release_refusal(refusal), words or WHY[code])
     with store.transaction():
-        refused(store, entry, like="" if approved else f"unknown/{code}")
+        repeated(store, entry, like="" if approved else f"unknown/{code}")
     return refusal
 
 
 def let_out_message(store: SiteStore, message: Message) -> bytes:
     """The bytes of a message of the coordination plane that may be sent; its line is committed.
 
-    Heartbeats share a line: one an hour, or where the stream ends (`end_of_stream`).
+    Heartbeats share a line: one an hour, or where the stream ends (`end_of_stream`). So do arrivals
+    that follow one another soon: of a site that is turned away, or whose server is down.
 
     Args:
         store: of the site, with no transaction open.
@@ -113,15 +114,19 @@ def let_out_message(store: SiteStore, message: Message) -> bytes:
         released = release_message(message)
     except KeptBack as kept:
         with store.transaction():
-            refused(store, Entry("coordination", "refused", words=str(kept)))
+            repeated(store, Entry("coordination", "refused", words=str(kept)))
         raise
     entry = _entry("left", _about(message), released, "", plane="coordination")
     with store.transaction():
         if released.kind == "Heartbeat":
             hourly(store, entry)
         else:
-            flush(store, everything=released.kind == "Arrival")
-            append(store, entry)
+            arrival = released.kind == "Arrival"
+            flush(store, everything=arrival)
+            if arrival:  # attempts that lead to nothing would write one each, for days
+                repeated(store, entry, like=ARRIVAL)
+            else:
+                append(store, entry)
     return message.SerializeToString(deterministic=True)
 
 

@@ -17,7 +17,10 @@ from client.store.store import SiteStore, now
 
 _FACT = "audit-summed"
 _SHORT, _LONG = 60.0, 3600.0  # seconds; a refusal's while doubles as long as it goes on
+_ATTEMPTS = 600.0  # seconds; the first while of arrivals, which come up to a minute apart
 _MOST = 64  # kinds at a time
+ARRIVAL = "coordination/Arrival"
+"""What the arrivals of a site are alike in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +44,20 @@ class _Held:
     size: int
 
 
-def refused(store: SiteStore, entry: Entry, like: str = "") -> None:
-    """Write a line for the first such refusal; more within a minute, or soon more, share one.
+def repeated(store: SiteStore, entry: Entry, like: str = "") -> None:
+    """Write a line for the first such thing; more within a minute, or soon more, share one.
 
     Args:
         store: with a transaction open.
-        entry: what was refused.
-        like: refusals are the same if this is; without it, if words, step and study are.
+        entry: what was refused, or said.
+        like: things are the same if this is; without it, if words, step and study are.
     """
     held = _due(store, _load(store))
     key = like or "/".join((entry.plane, entry.record, entry.study, entry.step, entry.words))
     found = held.get(key)
     if found is None and len(held) < _MOST:
         append(store, entry)
-        held[key] = _fresh(entry, _SHORT)
+        held[key] = _fresh(entry, _ATTEMPTS if like == ARRIVAL else _SHORT)
     elif found is not None:
         held[key] = replace(found, more=found.more + 1, size=found.size + entry.size, entry=entry)
     else:  # a flood of kinds; none is lost, and their words share a line
@@ -79,11 +82,12 @@ def hourly(store: SiteStore, entry: Entry) -> None:
 
 
 def flush(store: SiteStore, *, everything: bool = False) -> None:
-    """Write the lines that are due, within a transaction; or all, also those that are not.
+    """Write the lines that are due, within a transaction; or also those that are not.
 
     Args:
         store: with a transaction open.
-        everything: the stream ended, or somebody reads the log now.
+        everything: the stream ended, or somebody reads the log now; arrivals go on waiting, since
+            the streams of a site that is turned away end all the time.
     """
     held = _load(store)
     if held:
@@ -103,7 +107,8 @@ def _due(store: SiteStore, held: dict[str, _Held], *, everything: bool = False) 
     """What goes on waiting, the lines of the rest written."""
     left, clock = {}, time.time()
     for key, one in held.items():
-        if not everything and one.since <= clock < one.since + one.window:
+        at_once = everything and key != ARRIVAL
+        if not at_once and one.since <= clock < one.since + one.window:
             left[key] = one
         elif one.more:
             append(store, _line(one))

@@ -83,14 +83,14 @@ def configured(paths: HomePaths, deployment: Deployment) -> SuperNodeLifespanCon
 def note_refusal(home: Path) -> None:
     """Tell the audit log; a database that is busy or full does not undo the refusal."""
     from client.audit.chain import Entry
-    from client.audit.summed import refused
+    from client.audit.summed import repeated
 
     with (
         suppress(DatabaseError, OSError),
         closing(open_store(home)) as store,
         store.transaction(),
     ):
-        refused(store, Entry(plane="model", event="refused", record="Fab", words=REFUSED))
+        repeated(store, Entry(plane="model", event="refused", record="Fab", words=REFUSED))
 
 
 def main() -> None:

@@ -79,6 +79,8 @@ def _standing(standing: Standing) -> None:
 
 def _head(head: Head) -> None:
     _number("lines", head.lines)
+    if head.left > _CYCLES:
+        raise invalid(f"branch {head.left}: accepted is up to {_CYCLES}")
     if not _HASH.fullmatch(head.hash) and (head.lines or head.hash):
         raise invalid("a head's hash: accepted are 64 hex digits")
 

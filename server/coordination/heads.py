@@ -32,15 +32,18 @@ class Countersigner:
         """The signature of a head; the same head once more has the same signature.
 
         A log that is shorter than what was signed last, or ends otherwise at the same line, begins
-        a new branch and sounds an alarm: it was restored from a copy, or somebody changed it. The
-        caller has a transaction open.
+        a new branch and sounds an alarm: it was restored from a copy, or somebody changed it. One
+        that has grown beyond the last signed line looks as it should from here; its site sees that
+        line in the welcome, and says in its next head that it left the branch. The caller has a
+        transaction open.
         """
         shelf = HeadShelf(self.registry.connection)
         newest = shelf.newest(site)
         last = head.hash if head.lines else ""  # a log without lines has no last one
         if newest is None and not head.lines:
             return message(None)
-        if newest is not None and (newest.lines, newest.hash) == (head.lines, last):
+        same = newest is not None and (newest.lines, newest.hash) == (head.lines, last)
+        if newest is not None and same and head.left < newest.branch:
             return message(newest)
         branch = 1
         if newest is not None:
@@ -59,13 +62,20 @@ class Countersigner:
                 f"{newest.lines} were signed before",
                 site,
             )
+        elif head.left >= newest.branch:
+            alarms.sound(
+                "log-restored",
+                f"the site says that its audit log, of {head.lines} lines now, does not continue "
+                f"the {newest.lines} that were signed before",
+                site,
+            )
         elif head.lines == newest.lines:
             alarms.sound(
                 "log-differs",
                 f"the audit log ends otherwise at line {head.lines} than what was signed before",
                 site,
             )
-        return head.lines <= newest.lines
+        return head.lines <= newest.lines or head.left >= newest.branch
 
     def _sign(self, site: str, head: Signed) -> Signed:
         words = head_words(site, head.branch, head.lines, head.hash, head.at)

@@ -22,7 +22,7 @@ from strategies.metrics.intervals import (
     worst,
 )
 from strategies.metrics.ranks import pooled_ranks
-from strategies.metrics.sums import Float, Layout, layout
+from strategies.metrics.sums import Float, Layout, layout, square
 from strategies.metrics.table import METRICS
 from strategies.metrics.totals import estimable, from_sums
 from strategies.pool import NotFinite
@@ -74,7 +74,7 @@ def combine(evaluations: Mapping[str, Evaluation], task: Task) -> Results:
         _check(evaluation, where)
     parts = [evaluations[site] for site in sorted(evaluations)]  # the same sum in any order
     by_site = {
-        site: _values(e.sums, e.covariance, (e.estimates, e.variances), [e], task)
+        site: _values(e.sums, square(e.covariance), (e.estimates, e.variances), [e], task)
         for site, e in sorted(evaluations.items())
     }
     among = {
@@ -177,7 +177,7 @@ def _pooled(parts: Sequence[Evaluation], where: Layout, task: Task) -> dict[str,
     for part in parts:
         sums += part.sums
         # the bootstrap draws from the site's patients, not from all: too little by (P - 1) / P
-        covariance += part.covariance * (part.patients / max(part.patients - 1, 1))
+        covariance += square(part.covariance) * (part.patients / max(part.patients - 1, 1))
     patients = sum(p.patients for p in parts)
     seen = sum(p.patients for p in parts if p.patients > 1)
     if seen:  # one patient alone shows no spread; it is taken to vary as the others do
@@ -194,10 +194,11 @@ def _pooled(parts: Sequence[Evaluation], where: Layout, task: Task) -> dict[str,
 
 def _check(evaluation: Evaluation, where: Layout) -> None:
     m = where.size
-    if evaluation.sums.shape != (m,) or evaluation.covariance.shape != (m, m):
+    upper = (m * (m + 1) // 2,)
+    if evaluation.sums.shape != (m,) or evaluation.covariance.shape != upper:
         raise ValueError(
             f"sums have shape {evaluation.sums.shape}, their covariance "
-            f"{evaluation.covariance.shape}; accepted for this task are ({m},) and ({m}, {m})"
+            f"{evaluation.covariance.shape}; accepted for this task are ({m},) and {upper}"
         )
     wanted = (len(where.scored), 2, FINE_BINS)
     if evaluation.fine.shape != wanted:

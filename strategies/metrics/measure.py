@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from protocol.records import Evaluation
 from strategies.metrics import contributions, curves
-from strategies.metrics.sums import Float, Layout, layout
+from strategies.metrics.sums import Float, Layout, layout, triangle
 from strategies.metrics.table import METRICS
 from strategies.metrics.totals import estimable, without_ranks
 
@@ -47,10 +47,11 @@ def measure(
 ) -> Evaluation:
     """The site's sums with their covariance, and its own estimates with variances.
 
-    The covariance is that of the bootstrap which draws P patients with replacement, in closed form:
-    the sum over patients of x x' - P m m', with x a patient's sums and m their mean. Estimates come
-    from the exact scores; their variances from that bootstrap's replicates, times P / (P - 1) since
-    it draws from P patients and not from all. Fewer than two patients have no variance.
+    The covariance, whose upper triangle leaves, is that of the bootstrap which draws P patients
+    with replacement, in closed form: the sum over patients of x x' - P m m', with x a patient's
+    sums and m their mean. Estimates come from the exact scores; their variances from that
+    bootstrap's replicates, times P / (P - 1) since it draws from P patients and not from all. Fewer
+    than two patients have no variance.
 
     Args:
         probs: (n, classes) in [0, 1]; they sum to 1 in a single-label task. n may be 0.
@@ -79,7 +80,7 @@ def measure(
         clustered=clustered,
         unsettled=unsettled,
         sums=vector,
-        covariance=_covariance(totals, vector),
+        covariance=triangle(_covariance(totals, vector)),
         fine=contributions.fine(probs, targets, task),
         estimates=estimates,
         variances=variances,

@@ -15,7 +15,7 @@ from client.audit.verify import verify
 from client.home import open_store
 from client.site import Site
 from client.store.store import SiteStore
-from protocol.coordination_pb2 import FromSite, Head, Heartbeat, Progress
+from protocol.coordination_pb2 import Arrival, FromSite, Head, Heartbeat, Progress
 from protocol.egress import KeptBack
 from protocol.study import Study
 
@@ -43,14 +43,14 @@ def test_a_flood_s_lines_come_ever_more_seldom(site: Site, monkeypatch: pytest.M
     for second in range(86400 // 20):
         clock[0] = 1e9 + 20 * second
         with site.store.transaction():
-            summed.refused(site.store, Entry("model", "refused", words="w"))
+            summed.repeated(site.store, Entry("model", "refused", words="w"))
     assert 20 < head(site.store)[0] < 40
     with site.store.transaction():
         summed.flush(site.store, everything=True)
     assert account(site.store).refused["", "w"] == 86400 // 20
     for number in range(200):  # words that never repeat share a line, too
         with site.store.transaction():
-            summed.refused(site.store, Entry("model", "refused", words=f"w{number}"))
+            summed.repeated(site.store, Entry("model", "refused", words=f"w{number}"))
     assert head(site.store)[0] < 140
 
 
@@ -71,6 +71,25 @@ def test_heartbeats_share_a_line_an_hour_and_survive_a_kill(
     assert [x.entry.words.split(" since")[0] for x in found] == ["180 times"] * 3
     assert sum(x.entry.size for x in found) == 540 * beat.ByteSize()
     assert account(site.store).talk["Heartbeat"].count == 540
+
+
+def test_attempts_that_lead_nowhere_share_lines(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site that was revoked, or whose server is down, arrives every minute for a day."""
+    clock = [1e9]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    message = FromSite(arrival=Arrival(protocol=1, head=Head(lines=1, hash="ab" * 32)))
+    for _ in range(24 * 60):
+        let_out_message(site.store, message)
+        end_of_stream(site.store)
+        clock[0] += 61
+    assert 24 < head(site.store)[0] < 40
+    counted = account(site.store)
+    assert counted.talk["Arrival"].count + counted.waiting == 24 * 60
+    clock[0] += 7200  # the line of the last ones comes with whatever is said next
+    let_out_message(site.store, FromSite(head=Head(lines=1, hash="ab" * 32)))
+    assert account(site.store).talk["Arrival"].count == 24 * 60
 
 
 def test_messages_have_lines_and_what_may_not_leave_is_raised(site: Site, study: Study) -> None:

@@ -13,6 +13,7 @@ from protocol.sections import ClassName, Task
 from strategies.metrics.combine import as_json, combine, from_json
 from strategies.metrics.intervals import Value, interval, macro, worst
 from strategies.metrics.measure import measure
+from strategies.metrics.sums import square, triangle
 from strategies.metrics.table import METRICS
 from strategies.pool import NotFinite
 
@@ -71,6 +72,31 @@ def test_pooled_is_close_to_the_exact_metrics_of_all_cases(kind):
     for name in METRICS:
         assert pooled[name].estimate == pytest.approx(exact[name], abs=slack.get(name, 1e-9)), name
         assert pooled[name].low < pooled[name].estimate < pooled[name].high, name
+
+
+def test_a_triangle_is_the_matrix_that_it_was_made_of():
+    matrix = np.array([[4.0, -1.0, 0.5], [-1.0, 9.0, 2.0], [0.5, 2.0, 1.0]])
+    upper = triangle(matrix)
+    assert (upper.dtype, upper.tolist()) == (np.float32, [4.0, -1.0, 0.5, 9.0, 2.0, 1.0])
+    np.testing.assert_array_equal(square(upper), matrix)
+
+
+@pytest.mark.parametrize(("n", "shift", "patients"), [(40, 1.8, None), (2000, 4.0, 500)])
+@pytest.mark.parametrize("kind", TASKS)
+def test_rounding_the_covariance_moves_no_interval(kind, n, shift, patients, monkeypatch):
+    task = TASKS[kind]
+    sites = {f"s{i}": a_site(i, n, shift, task, patients) for i in range(3)}
+    rounded = combine({name: evaluate(site, task) for name, site in sites.items()}, task)
+    exact = "strategies.metrics.measure.triangle"
+    monkeypatch.setattr(exact, lambda c: c[np.triu_indices(len(c))])
+    whole = combine({name: evaluate(site, task) for name, site in sites.items()}, task)
+    for part in ("pooled", "macro", "worst"):
+        for name in METRICS:
+            one, two = getattr(rounded, part)[name], getattr(whole, part)[name]
+            assert one.estimate == pytest.approx(two.estimate, rel=1e-12, nan_ok=True), (part, name)
+            for end in ("low", "high"):
+                expected = pytest.approx(getattr(two, end), rel=1e-5, nan_ok=True)
+                assert getattr(one, end) == expected, (part, name, end)
 
 
 def test_one_site_is_its_own_macro_and_worst():

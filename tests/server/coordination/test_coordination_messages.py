@@ -77,6 +77,7 @@ MALFORMED: dict[str, FromSite | bytes] = {
     "a far cycle": FromSite(progress=Progress(study=STUDY, cycle=1 << 31)),
     "a head without hash": FromSite(head=Head(lines=3)),
     "a long hash": FromSite(head=Head(lines=3, hash="a" * 65)),
+    "a branch that cannot be": FromSite(head=Head(lines=3, hash=HASH, left=1 << 31)),
     "lines beyond SQLite": FromSite(head=Head(lines=1 << 63, hash=HASH)),
     "a time that is none": FromSite(heartbeat=Heartbeat(sent=math.nan)),
     "what was never sent": FromSite(heartbeat=Heartbeat(acknowledged=7)),
@@ -188,6 +189,26 @@ def test_a_log_from_an_old_copy_begins_a_branch(server: Any, make_site: Any) -> 
     assert last.arrive().welcome.newest.branch == 3  # no log at all: shorter than any
     assert last.hear("countersigned").countersigned.branch == 4
     assert len(server.rows("SELECT 1 FROM heads WHERE site = 'restored'")) == 5
+
+
+def test_a_log_that_grew_after_it_was_restored_is_told_of_by_its_site(
+    server: Any, make_site: Any
+) -> None:
+    """It looks as it should from the server; the site sees the line that was signed before."""
+    site = make_site("grown")
+    site.arrive(head=Head(lines=5, hash=HASH))
+    site.hear("countersigned")
+    back = make_site("grown")
+    back.arrive(head=Head(lines=9, hash="34" * 32))
+    assert back.hear("countersigned").countersigned.branch == 1
+    assert server.alarms("grown") == []
+    for lines, digit in ((10, "5"), (11, "6")):
+        back.say(head=Head(lines=lines, hash=digit * 64, left=1))
+        assert back.hear("countersigned").countersigned.branch == 2
+    assert server.alarms("grown") == ["log-restored"]
+    again = make_site("grown")
+    again.arrive(head=Head(lines=11, hash="6" * 64, left=1))
+    assert again.hear("countersigned").countersigned.branch == 2
 
 
 def public_key(server: Any) -> bytes:
