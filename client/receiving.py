@@ -6,7 +6,8 @@ import json
 import re
 from dataclasses import replace
 
-from client.audit.chain import note
+from client.audit.chain import Entry
+from client.audit.summed import repeated
 from client.examining import OfferRefused, plain, read
 from client.store.offer_shelf import Offer
 from client.store.store import SiteStore
@@ -64,9 +65,9 @@ def keep(store: SiteStore, offer: Offer, study: Study, wrong: str) -> None:
 
 
 def refuse(store: SiteStore, identity: str, words: str) -> None:
-    """Log an offer that is refused, within a transaction."""
+    """Log an offer that is refused, within a transaction; a flood of them shares its lines."""
     known = identity if _HASH.fullmatch(identity) else ""
-    note(store, "refused", study=known, record="Offer", words=plain(words))
+    repeated(store, Entry("site", "refused", "Offer", known, words=plain(words)), "offer")
 
 
 def _tidy(offer: Offer) -> Offer:

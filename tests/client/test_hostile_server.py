@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +14,18 @@ import pytest
 
 from client import approval, dispatch
 from client.app import answer_to
+from client.attendance.errand import Errands
+from client.attendance.news import ACKNOWLEDGED
 from client.audit.chain import lines
 from client.home import open_store
+from client.paths import HomePaths
 from client.site import Site
 from client.steps.outcome import Outcome
 from client.store.offer_shelf import Offer
 from client.store.step_shelf import StepRefused
-from client.store.store import now
+from client.store.store import SiteStore, now
+from protocol.coordination_pb2 import FromServer, Order
+from protocol.coordination_pb2 import Offer as Offered
 from protocol.records import Arrays, Grant, SiteUpdate, StepKey
 from protocol.steps import Code, Refusal, StepRequest
 from protocol.study import Study
@@ -191,3 +199,27 @@ def test_failures_without_end_fill_no_disk(site: Site, study: Study, arrays: Arr
     assert answer_to(torn, "evaluate", lambda: request) == Refusal(Code.FAILED)
     assert 0 < log.stat().st_size < 10**4
     assert log.with_name("site.log.1").stat().st_mode & 0o777 == 0o600
+
+
+def test_orders_and_offers_without_end_fill_no_log(
+    tiny_store: SiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1e9]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    errands = Errands(HomePaths(tmp_path), "north", tiny_store)
+    kinds = ("study-paused", "restart-node", "open a shell", "erase\n{}")
+
+    async def flood() -> None:
+        for number in range(1, 2001):
+            clock[0] += 0.1
+            order = Order(kind=kinds[number % 4].format(number), study="a" * 64)
+            await errands.carry_out(FromServer(sequence=number, order=order))
+            offer = Offered(study=f"{number:064x}", document="{" * number, weights="b" * 64)
+            await errands.carry_out(FromServer(sequence=10**6 + number, offer=offer))
+            tiny_store.cases.set_fact(ACKNOWLEDGED, str(number))
+
+    asyncio.run(flood())
+    told = [line.entry for line in lines(tiny_store)]
+    assert 4 <= len(told) < 40
+    assert {e.record for e in told} == {"Order", "Offer"}
+    assert not any(c in e.words for e in told for c in "\n\x1b")
