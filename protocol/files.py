@@ -20,7 +20,8 @@ def replace_file(path: Path, block: bytes, *, sync: bool) -> None:
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with fresh.open("wb") as file:
+        fresh.unlink(missing_ok=True)
+        with fresh.open("xb") as file:  # a link that somebody else put there is not followed
             file.write(block)
             if sync:
                 file.flush()
