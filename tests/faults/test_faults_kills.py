@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,29 @@ from simulations.poc.soundness import check_sound
 
 pytestmark = [pytest.mark.faults, pytest.mark.filterwarnings("ignore::pytest.PytestWarning")]
 
+PAUSE = 10.0
+"""Seconds between two kills: shorter than a step."""
+
 SERVER = ("server.coordination", "flower-superlink", "flower-superexec", "nginx: master")
 SERVER += ("server.flower.serverapp", "server.flower.keeper", "wardround-server start")
 SITE = ("client.flower.supernode", "client.flower.superexec", "client.flower.clientapp")
 SITE += ("client.attendance", "simulations.poc.readers", "client.daemon")
 
 
-def killed_in_turn(broken: Broken, home: Path, parts: tuple[str, ...], pause: float) -> str:
-    """The study's last state, after one process of each kind was killed while it ran."""
+def killed_in_turn(
+    broken: Broken, home: Path, parts: tuple[str, ...], *first: Callable[[], object]
+) -> str:
+    """The study's last state, after one process of each kind was killed while it ran.
+
+    `first` is waited for before the first kill.
+    """
     hits: dict[str, bool] = {}
 
     def deed(part: str) -> None:
         hits[part] = broken.kill_when_there(home, part)
 
-    work = sabotage([lambda part=part: deed(part) for part in parts], pause)  # type: ignore[misc]
+    deeds = [lambda part=part: deed(part) for part in parts]  # type: ignore[misc]
+    work = sabotage([*first, *deeds], PAUSE)
     state = broken.until_over()
     work.join(200.0)
     assert [part for part in parts if not hits.get(part)] == []
@@ -33,14 +43,18 @@ def killed_in_turn(broken: Broken, home: Path, parts: tuple[str, ...], pause: fl
 
 def test_the_servers_processes_are_killed_one_by_one(tmp_path: Path) -> None:
     with federation(tmp_path / "poc", 3) as broken:
-        assert killed_in_turn(broken, broken.layout.server, SERVER, pause=10.0) == "ended"
+        assert killed_in_turn(broken, broken.layout.server, SERVER) == "ended"
         check_sound(broken.layout, broken.identity)
 
 
 def test_a_sites_processes_are_killed_one_by_one(tmp_path: Path) -> None:
     with federation(tmp_path / "poc", 3) as broken:
         home = broken.layout.site("site-02")
-        assert killed_in_turn(broken, home, SITE, pause=10.0) == "ended"
+
+        def at_work() -> None:
+            broken.reads("site-02")
+
+        assert killed_in_turn(broken, home, SITE, at_work) == "ended"
         check_sound(broken.layout, broken.identity)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors.numpy import load_file
 
 from protocol.codec import unpack
 from protocol.records import GlobalState
+from simulations.poc.commands import installed
 from simulations.poc.layout import Layout, site_names
 from simulations.poc.poc import run
 from simulations.poc.words import per_site
@@ -36,8 +36,8 @@ def records(ledger: Path) -> dict[tuple[Any, ...], bytes]:
 def simulated(out: Path, overrides: list[str]) -> Path:
     """The folder of the study's own arm, simulated by the local engine."""
     words = [word for override in overrides for word in ("--set", override)]
-    command = [sys.executable, "-m", "simulations.cli", "simulate", "poc", *words]
-    command += ["--arms", "default", "--seeds", "1", "--workers", "1", "--out", str(out)]
+    command = [installed("wardround"), "simulate", "poc", *words, "--arms", "default"]
+    command += ["--seeds", "1", "--workers", "1", "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True)
     return out / "default" / "seed-0"
 
