@@ -40,9 +40,7 @@ def source_of(wanted: Wanted, decoder: Decoder) -> Source:
     """
     path = Path(wanted.where).resolve()
     if not path.exists():
-        raise SourceError(
-            "the source is not there; accepted is a file or folder of this site"
-        )
+        raise SourceError("the source is not there; accepted is a file or folder of this site")
     kind = wanted.kind or _kind(path)
     if kind not in KINDS:
         raise SourceError(f"--kind {kind}: accepted are {', '.join(KINDS)}")

@@ -43,14 +43,16 @@ def frames(locator: Locator) -> Frames:
 
 def _dataset(root: Path, entry: list[Any]) -> Dataset:
     name, uid, count = entry
-    data = _read(root / name)
+    path = root / name
+    stat = path.stat()
+    data = _read(path, stat.st_mtime_ns, stat.st_size)
     if str(data.get("SOPInstanceUID", "")) != uid or _count(data) != count:
         raise PixelTrouble("changed")
     return data
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path) -> Dataset:
+def _read(path: Path, changed: int, size: int) -> Dataset:
     return pydicom.dcmread(path)
 
 

@@ -74,6 +74,10 @@ class LocatedImages:
         slices: NDArray[Any] = np.memmap(file, np.dtype(plan.dtype), "r", shape=plan.whole)
         return Volume(slices, plan.geometry)
 
+    def close(self) -> None:
+        """End the decoding child; the next case starts another."""
+        self.decoder.close()
+
     def _picture(self, place: Place, image: Image) -> NDArray[np.uint8]:
         name = f"{place.located.instances[:16]}.{'x'.join(map(str, image))}"
         size = int(np.prod(image))
