@@ -161,7 +161,7 @@ class Ledger:
     def commit(self, stage: Stage, records: Mapping[str, object], file: str = "") -> None:
         """Commit a step with its records by site, and the model file that it made, if any."""
         key = (self.study, stage.cycle, stage.step, stage.round, stage.sequence)
-        at = datetime.now(UTC).isoformat(timespec="seconds")
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             self.connection.execute(

@@ -34,25 +34,30 @@ def daemon(quick: bool, repeats: int) -> Iterator[Line]:
     """Memory of an idle site daemon's tree, and the seconds of `wardround-site status`."""
     with tempfile.TemporaryDirectory(prefix="wr-") as folder, running(Path(folder)) as (home, top):
         time.sleep(_SETTLED)
-        tree = [top, *top.children(recursive=True)]
-        memory = [one.memory_full_info() for one in tree]
-        parts = ", ".join(
-            f"{named(one)} {used.rss / 1e6:.0f}" for one, used in zip(tree, memory, strict=True)
-        )
-        well = read_status(home / "run").healthy
-        yield Line(
-            "idle site daemon, resident",
-            (sum(used.rss for used in memory) / 1e6,),
-            "at most",
-            _MEGABYTES,
-            "MB",
-            f"RSS of {len(tree)} processes, its server away: {parts}",
-            "" if well else "a child was not up",
-        )
-        pss = sum(used.pss for used in memory) / 1e6
-        yield Line("    shared pages counted once (PSS)", (pss,), "at most", _MEGABYTES, "MB")
+        yield from resident(home, top, "its server away")
         times = tuple(seconds_of_status(home) for _ in range(max(repeats, 3)))
         yield Line("wardround-site status", times, "at most", _SECONDS, "s", "daemon running")
+
+
+def resident(home: Path, top: psutil.Process, how: str) -> Iterator[Line]:
+    """Memory of a site daemon and everything that it started."""
+    tree = [top, *top.children(recursive=True)]
+    memory = [one.memory_full_info() for one in tree]
+    parts = ", ".join(
+        f"{named(one)} {used.rss / 1e6:.0f}" for one, used in zip(tree, memory, strict=True)
+    )
+    well = read_status(home / "run").healthy
+    yield Line(
+        f"idle site daemon, {how}, resident",
+        (sum(used.rss for used in memory) / 1e6,),
+        "at most",
+        _MEGABYTES,
+        "MB",
+        f"RSS of {len(tree)} processes: {parts}",
+        "" if well else "a child was not up",
+    )
+    pss = sum(used.pss for used in memory) / 1e6
+    yield Line("    shared pages counted once (PSS)", (pss,), "at most", _MEGABYTES, "MB")
 
 
 def named(one: psutil.Process) -> str:

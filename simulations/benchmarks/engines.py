@@ -1,5 +1,5 @@
 """How fast the local engine is: against a plain PyTorch loop, Ray, NVFLARE and MONAI's transforms;
-what the coordination service needs for many sites, and the daemon at one.
+what the coordination service needs for many sites, the daemon at one, and a round over real ones.
 
     python -m simulations.benchmarks.engines [--quick] [--only NAME] [--repeats N] [--json FILE]
 
@@ -28,6 +28,7 @@ def benchmarks() -> Mapping[str, Benchmark]:
     from simulations.benchmarks.augmentation import augmentation
     from simulations.benchmarks.coordination import coordination
     from simulations.benchmarks.daemon import daemon
+    from simulations.benchmarks.federation import federation
     from simulations.benchmarks.memory import memory
     from simulations.benchmarks.nvflare_rounds import against_nvflare
     from simulations.benchmarks.overhead import overhead, workers
@@ -44,6 +45,7 @@ def benchmarks() -> Mapping[str, Benchmark]:
         "nvflare": against_nvflare,
         "coordination": coordination,
         "daemon": daemon,
+        "federation": federation,
     }
 
 
