@@ -9,22 +9,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
 import pytest
 import uvicorn
 
-from client import accounts
 from client.home import HomeConfig, make_home, open_store
 from client.keys import SiteKey
 from client.room.app import build
 from client.room.library import Library
 from client.site import Arrival, enrol
+from client.store.reader_shelf import Account, Role
 from client.store.reading_shelf import Opening
 from client.store.store import SiteStore
+from daemons.web.passwords import hashed
 from protocol.study import Study, parse
 
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a second
@@ -46,6 +48,13 @@ DOCUMENT = {
 }
 
 
+@cache
+def hashed_once() -> str:
+    """What is kept of the password; scrypt is slow on purpose."""
+    return hashed(PASSWORD)
+
+
+@cache
 def phantoms(count: int) -> np.ndarray:
     """(count, 1, SIZE, SIZE) uint8 pictures that look a little like a chest."""
     rng = np.random.default_rng(5)
@@ -79,9 +88,12 @@ class Room:
 
     def let_in(self, **roles: str) -> None:
         """Accounts by name and role."""
-        with self.store() as store:
+        with self.store() as store, store.transaction():
             for name, role in roles.items():
-                accounts.add(store, name, role, PASSWORD)
+                account = Account(
+                    name, cast(Role, role), hashed_once(), "2026-01-05T08:00:00+00:00"
+                )
+                assert store.readers.add(account)
 
     def open(self, cases: int, grant: int, cycle: int = 0) -> None:
         """A cycle of so many cases, every fourth an audit case."""
@@ -160,7 +172,7 @@ def serving(room: Room) -> Iterator[str]:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     app = build(Library(room.home), ["127.0.0.1"], secure=False)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", server_header=False, ws="none"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     until = time.monotonic() + 10
