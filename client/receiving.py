@@ -67,7 +67,8 @@ def keep(store: SiteStore, offer: Offer, study: Study, wrong: str) -> None:
 def refuse(store: SiteStore, identity: str, words: str) -> None:
     """Log an offer that is refused, within a transaction; a flood of them shares its lines."""
     known = identity if _HASH.fullmatch(identity) else ""
-    repeated(store, Entry("site", "refused", "Offer", known, words=plain(words)), "offer")
+    like = f"offer/{words[:12]}"
+    repeated(store, Entry("site", "refused", "Offer", known, words=plain(words)), like)
 
 
 def _tidy(offer: Offer) -> Offer:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from client.audit.chain import NOTHING, head
+from client.audit.heads import hash_at
 from client.queue import progress
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
@@ -28,6 +29,10 @@ BRANCH_LEFT = "branch left"
 
 _HEAD_EVERY = 2.0  # seconds
 _MOST_STANDINGS = 256  # the newest ones; what the gate lets by
+
+
+class LogRewritten(Exception):
+    """The audit log does not continue what was told of it on this stream."""
 
 
 @dataclass(slots=True)
@@ -84,7 +89,11 @@ class News:
         return int(self.store.cases.fact(BRANCH_LEFT, "0"))
 
     def due(self) -> list[FromSite]:
-        """What is to be told now; nothing is looked at unless the database has changed."""
+        """What is to be told now; nothing is looked at unless the database has changed.
+
+        Raises:
+            LogRewritten: a server that signed the next head would not know.
+        """
         changes = (
             int(self.store.connection.execute("PRAGMA data_version").fetchone()[0]),
             self.store.connection.total_changes,
@@ -150,6 +159,8 @@ class News:
         if time.monotonic() - self._head_at < _HEAD_EVERY:
             self._late = True
             return []
+        if hash_at(self.store, self._head[0]) != self._head[1]:
+            raise LogRewritten
         self._head, self._head_at = head(self.store), time.monotonic()
         lines, hashed = self._head
         return [FromSite(head=Head(lines=lines, hash=hashed, left=self.left()))]

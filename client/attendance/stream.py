@@ -16,7 +16,7 @@ import grpc.aio
 
 from client.attendance.dial import METHOD, Ending, ending, why_not
 from client.attendance.errand import Errands
-from client.attendance.news import News
+from client.attendance.news import LogRewritten, News
 from client.attendance.notice import Notice
 from client.audit.gate import end_of_stream, let_out_message
 from client.examining import plain
@@ -82,6 +82,8 @@ class Stream:
             return over.ending
         except KeptBack:
             return Ending("the gate lets this site's arrival not pass", slow=True)
+        except LogRewritten:  # the next arrival compares it with what the server has signed
+            return Ending("the audit log was written anew, or restored from a copy")
         except TimeoutError:
             return Ending("the server does not answer")
         except sqlite3.Error:

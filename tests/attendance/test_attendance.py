@@ -182,6 +182,37 @@ def test_heads_follow_fresh_lines_and_do_not_follow_themselves(
     attending(scene)
 
 
+def test_a_log_that_is_forged_while_the_stream_stands_is_found(
+    attending: Any, hospital: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every line's hash is right again, and there are more lines than before."""
+    monkeypatch.setattr("client.attendance.news._HEAD_EVERY", 0.2)
+    store = hospital.store
+
+    def forge() -> None:
+        with store.transaction():
+            for (name,) in store.connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'"
+            ).fetchall():
+                store.connection.execute(f"DROP TRIGGER {name}")
+            store.connection.execute("DELETE FROM audit")
+            store.connection.execute("DELETE FROM countersigned")
+            for _ in range(40):
+                note(store, "excluded", words="forged")
+
+    async def scene(desk: Any) -> None:
+        await wait(lambda: desk.heard("heartbeat"))
+        with store.transaction():
+            note(store, "excluded")
+        (told,) = await wait(lambda: desk.heard("head"))
+        desk.newest = desk.signed(told.lines, told.hash)
+        forge()
+        await wait(lambda: len(desk.heard("arrival")) == 2)
+        await wait(lambda: hospital.lines("restored"))
+
+    attending(scene)
+
+
 def test_a_server_that_falls_silent_is_left(attending: Any, hospital: Any, wait: Any) -> None:
     async def scene(desk: Any) -> None:
         await wait(lambda: desk.heard("heartbeat"))
