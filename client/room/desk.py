@@ -7,10 +7,11 @@ get two cases, and an answer is on the disk before anybody is told that it is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from client.queue import ReadingRefused, Turn, accept, current_cycle, spent, turns
+from client.queue import ReadingRefused, Turn, accept, current_cycle, turns
+from client.room.choice import Offered, adjudicates, look
 from client.store.lease_shelf import Kept, Lease
 from client.store.reader_shelf import Account
 from client.store.reading_shelf import Opening, Remarks
@@ -20,9 +21,6 @@ from protocol.study import Study
 
 LASTS = 120.0
 """Seconds that a lease lasts; the page renews it while somebody is there."""
-
-AHEAD = 3
-"""Cases after the one on the screen whose images the page may fetch already."""
 
 LONGEST = 3600.0
 """Seconds that one reading is counted with at most."""
@@ -53,22 +51,6 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
-    """What a reader gets: a case and those that will likely come after it.
-
-    Attributes:
-        turn: None where there is nothing for this reader just now.
-        ahead: not leased; a colleague may get one of them first.
-        elsewhere: cases that this reader could answer and that colleagues have on the screen.
-    """
-
-    cycle: int
-    turn: Turn | None
-    ahead: tuple[Turn, ...] = ()
-    elsewhere: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Desk:
     """The desk of one site.
 
@@ -85,7 +67,7 @@ class Desk:
         if cycle is None:
             return None
         with self.store.transaction():
-            offered = self._look(study, cycle, who)
+            offered = look(self.store, study, cycle, who, self.clock())
             if offered.turn is not None:
                 self._lease(study, cycle, offered.turn.opening.case, who.name)
                 if offered.turn.adjudicating:
@@ -97,7 +79,7 @@ class Desk:
         """The case at that place, if it is this reader's, or will likely be next."""
         if cycle != current_cycle(self.store, study):
             return None
-        offered = self._look(study, cycle, who)
+        offered = look(self.store, study, cycle, who, self.clock())
         cases = (offered.turn, *offered.ahead)
         found = (t.opening for t in cases if t and t.opening.position == position)
         return next(found, None)
@@ -163,41 +145,6 @@ class Desk:
             self._lease(study, cycle, kept.case, who.name)
         return position
 
-    def _look(self, study: Study, cycle: int, who: Account) -> Offered:
-        """What this reader could be given now: first what they have, then by reading order."""
-        at = self.clock()
-        every = turns(self.store, study, cycle)
-        taken = self.store.leases.alive(study.identity, cycle, at)
-        mine = [t for t in every if t.may(who.name) and t.adjudicating == _adjudicates(who)]
-        free = [t for t in mine if taken.get(t.opening.case, who.name) == who.name]
-        free.sort(key=lambda t: (t.opening.case not in taken, who.name not in t.owed))
-        left = self._left(study, cycle, every, taken, who)
-        paid = [t for t in free if who.name in t.owed or t.opening.case in taken]
-        count = max(len(paid), min(left, len(free)))
-        elsewhere = len(mine) - len(free)
-        if not count:
-            return Offered(cycle, None, (), elsewhere)
-        return Offered(cycle, free[0], tuple(free[1 : min(count, 1 + AHEAD)]), elsewhere)
-
-    def _left(
-        self,
-        study: Study,
-        cycle: int,
-        every: list[Turn],
-        taken: Mapping[int, str],
-        who: Account,
-    ) -> int:
-        """How many readings the grant pays beside those that are under way or must follow."""
-        granted = self.store.readings.granted(study.identity, cycle)
-        left = granted - spent(self.store, study, cycle)
-        if study.budget.unit == "minutes":
-            return len(every) if left > 0 else 0
-        under_way = sum(reader != who.name for reader in taken.values())
-        disputes = 0
-        if not _adjudicates(who):
-            disputes = sum(t.adjudicating and t.opening.case not in taken for t in every)
-        return max(left - under_way - disputes, 0)
-
     def _lease(self, study: Study, cycle: int, case: int, reader: str) -> None:
         at, before = self.clock(), self.store.leases.of(reader)
         same = before is not None and (before.study, before.cycle, before.case) == (
@@ -212,7 +159,7 @@ class Desk:
             raise ReadingRefused(f"cycle {given.cycle} is closed; its cases go back to the pool")
         every = turns(self.store, study, given.cycle)
         turn = next((t for t in every if t.opening.position == given.position), None)
-        if turn is None or not turn.may(who.name) or turn.adjudicating != _adjudicates(who):
+        if turn is None or not turn.may(who.name) or turn.adjudicating != adjudicates(who):
             raise ReadingRefused("the case wants no answer of yours any more; the next one does")
         taken = self.store.leases.alive(study.identity, given.cycle, self.clock())
         if taken.get(turn.opening.case, who.name) != who.name:
@@ -250,7 +197,3 @@ class Desk:
         taken = self.store.leases.alive(study.identity, cycle, self.clock())
         if taken.get(kept.case, who.name) != who.name:
             raise ReadingRefused("too late: a colleague reads the case just now")
-
-
-def _adjudicates(who: Account) -> bool:
-    return who.role == "adjudicator"

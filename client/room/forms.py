@@ -37,15 +37,19 @@ class SignIn(Form):
     password: Annotated[str, Field(max_length=1024)]
 
 
+Identity = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Which(Form):
     """A study, by its identity."""
 
-    study: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    study: Identity
 
 
-class Answered(Which):
+class Answered(Form):
     """An answer to a case."""
 
+    study: Identity
     submission: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{16,64}$")]
     cycle: Annotated[int, Field(ge=0, lt=2**31)]
     position: Annotated[int, Field(ge=0, lt=2**31)]

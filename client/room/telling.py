@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from client.queue import current_cycle, progress
-from client.room.desk import Desk, Offered
+from client.room.choice import Offered
+from client.room.desk import Desk
 from client.room.forms import REASONS
 from client.site import Site
 from client.store.lease_shelf import Kept

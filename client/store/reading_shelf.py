@@ -54,6 +54,12 @@ class Remarks:
 
 NO_REMARKS = Remarks()
 
+_APPEND = (
+    'INSERT INTO readings (study, cycle, "case", purpose, reader, at, seconds, answer, value, '
+    "adjudicating, submission, confidence, reason, comment, replaces) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Total:
@@ -149,28 +155,7 @@ class ReadingShelf:
         remarks: Remarks = NO_REMARKS,
     ) -> None:
         """Append one answer. Durable once the transaction around it has committed."""
-        self.connection.execute(
-            'INSERT INTO readings (study, cycle, "case", purpose, reader, at, seconds, answer, '
-            "value, adjudicating, submission, confidence, reason, comment, replaces) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                study,
-                cycle,
-                case,
-                purpose,
-                reading.reader,
-                reading.at,
-                reading.seconds,
-                reading.answer,
-                json.dumps(list(reading.value)),
-                int(reading.adjudicating),
-                remarks.submission,
-                remarks.confidence,
-                remarks.reason,
-                remarks.comment,
-                remarks.replaces,
-            ),
-        )
+        self.connection.execute(_APPEND, (study, cycle, case, purpose, *_told(reading, remarks)))
 
     def answers(self, study: str, cycle: int) -> Mapping[int, Mapping[str, Answer]]:
         """The kind of answer that each reader gave to each case in a cycle."""
@@ -244,6 +229,14 @@ class ReadingShelf:
         ).fetchall()
         targets = np.array([json.loads(row[1]) for row in rows], dtype=np.float32)
         return np.array([row[0] for row in rows], dtype=np.int64), targets
+
+
+def _told(reading: Reading, remarks: Remarks) -> tuple[object, ...]:
+    """What a reader said, in the order of `_APPEND`."""
+    value = json.dumps(list(reading.value))
+    said = (reading.reader, reading.at, reading.seconds, reading.answer, value)
+    beside = (remarks.submission, remarks.confidence, remarks.reason, remarks.comment)
+    return (*said, int(reading.adjudicating), *beside, remarks.replaces)
 
 
 def _readings(connection: sqlite3.Connection, study: str, clause: str) -> list[Reading]:

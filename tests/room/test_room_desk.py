@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from client.home import open_store
 from client.keys import SiteKey
 from client.queue import ReadingRefused, progress, spent, waiting
-from client.room.desk import LASTS, Desk, Given, Offered
+from client.room.choice import Offered
+from client.room.desk import LASTS, Desk, Given
 from client.site import Arrival, enrol
 from client.store.reader_shelf import Account
 from client.store.reading_shelf import Opening
