@@ -13,6 +13,8 @@ _STALE = 3600.0
 """Seconds after which a file that was never finished is taken for a dead writer's."""
 _KEPT = 0.9
 """Share of the cap that stays after room was made."""
+_UNSEEN = 0.05
+"""Share of the cap that one daemon writes before it looks again at what all have written."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class PixelCache:
     folder: Path
     cap: int
     _size: int | None = field(default=None)
+    _since: int = 0
 
     def find(self, case: int, name: str) -> Path | None:
         """The file, marked as used now; None where it is not kept."""
@@ -59,6 +62,7 @@ class PixelCache:
             fresh.unlink(missing_ok=True)
             raise
         self._size = (self._size or 0) + size
+        self._since += size
 
     def put(self, case: int, name: str, block: bytes) -> None:
         """Keep a small file."""
@@ -76,7 +80,8 @@ class PixelCache:
     def _make_room(self, size: int) -> None:
         if size > self.cap:
             raise ValueError(f"{size} bytes for a cache of {self.cap}; accepted is a larger cache")
-        if self._size is not None and self._size + size <= self.cap:
+        fresh = self._since + size <= self.cap * _UNSEEN  # others may have written meanwhile
+        if self._size is not None and fresh and self._size + size <= self.cap:
             return
         files = sorted(self._files())  # the longest unused first
         total = sum(length for _, length, _ in files)
@@ -87,7 +92,7 @@ class PixelCache:
                     break
                 path.unlink(missing_ok=True)
                 total -= length
-        self._size = total
+        self._size, self._since = total, 0
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         now = time.time()

@@ -59,9 +59,9 @@ def test_names_are_nowhere(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    site = opened(home)  # so that the write-ahead log is there and is searched, too
     broken = made(9, SeriesInstanceUID="1.2.9", PixelData=b"\0\0")
     take(write(tmp_path / planted, made(0), made(1), broken))
-    site = opened(home)
     site.images.volume(0)
     site.images.take(np.array([0]), (1, 8, 8))
     everything = bytes_of(home)
