@@ -106,7 +106,8 @@ class Child:
         self.kill_at = time.monotonic() + self.service.grace
         self.why = why
         self.ground.note(f"{self.service.name}: ending, {why}")
-        self.running.terminate()
+        # not Popen.terminate(): of one that died a moment ago it would ask how, and we never heard
+        os.kill(self.running.pid, signal.SIGTERM)
 
     def ended(self) -> None:
         """Its leader has exited and was not yet asked how: end the rest of its group, ask."""

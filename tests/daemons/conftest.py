@@ -20,7 +20,10 @@ inner = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
 pathlib.Path("grandchild").write_text(str(inner.pid))
 inner.wait()
 """
-STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
+STUBBORN = (
+    "import pathlib, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    f"pathlib.Path('deaf').touch(); {SLEEPER}"
+)
 DAEMON = """
 import sys
 from pathlib import Path

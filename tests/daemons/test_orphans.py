@@ -96,7 +96,7 @@ def test_it_stops_in_reverse_order_and_leaves_nothing(daemon: Daemon) -> None:
 def test_what_does_not_end_is_killed_after_its_grace(daemon: Daemon) -> None:
     main = daemon.start(f"Service('deaf', py({daemon.stubborn!r}), grace=0.3)")
     daemon.up("deaf")
-    time.sleep(0.2)  # python sets the signal aside a moment after it started
+    daemon.wait_for((daemon.home / "deaf").exists)
     begun = time.monotonic()
     main.terminate()
     assert main.wait(10) == 0
@@ -106,8 +106,7 @@ def test_what_does_not_end_is_killed_after_its_grace(daemon: Daemon) -> None:
 
 def test_a_second_signal_hurries(daemon: Daemon) -> None:
     main = daemon.start(f"Service('deaf', py({daemon.stubborn!r}), grace=60)")
-    daemon.up("deaf")
-    time.sleep(0.2)
+    daemon.wait_for((daemon.home / "deaf").exists)
     main.send_signal(signal.SIGINT)
     time.sleep(0.2)
     assert main.poll() is None

@@ -141,3 +141,14 @@ def test_services_that_do_not_fit(services: list[Service], said: str, tmp_path: 
     with pytest.raises(ValueError, match=said):
         supervise(services, tmp_path, tmp_path / "run", tmp_path / "logs")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_dies_as_it_is_told_to_end_is_started_anew(daemon: Daemon) -> None:
+    """Whoever asks how it ended must be the one who starts it anew."""
+    sick = (
+        "lambda alive: '' if (HOME / 'once').exists() else ((HOME / 'once').touch(), "
+        "__import__('os').kill(alive.pid, 9), __import__('time').sleep(0.3), 'is sick')[-1]"
+    )
+    daemon.start(f"Service('sleep', py({daemon.sleeper!r}), sick={sick})")
+    daemon.wait_for(lambda: any(s.restarts == 1 for s in daemon.status().services))
+    daemon.up("sleep")
