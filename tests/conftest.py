@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -35,6 +36,10 @@ TINY = {
     "budget": {"total": 24, "per_cycle": 12},
     "audit": {"patients": 0.25},
 }
+
+
+hypothesis.settings.register_profile("ours", deadline=None)  # a machine may be busy
+hypothesis.settings.load_profile("ours")
 
 
 @pytest.fixture

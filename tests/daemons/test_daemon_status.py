@@ -18,13 +18,13 @@ def test_the_status_is_always_whole(daemon: Daemon) -> None:
     daemon.start("Service('brief', ('/bin/true',))", "Service('brief-too', ('/bin/false',))")
     file = daemon.home / "run" / "status.json"
     daemon.wait_for(file.exists)
-    seen, deadline = set(), time.monotonic() + 0.5
-    while time.monotonic() < deadline:
+    seen, deadline = set(), time.monotonic() + 10
+    while len(seen) < 4:
+        assert time.monotonic() < deadline
         content = json.loads(file.read_bytes())
         assert content["format"] == 1
         assert {*content["services"]} == {"brief", "brief-too"}
         seen.add(content["services"]["brief"]["restarts"])
-    assert len(seen) > 2
 
 
 def test_a_status_that_cannot_be_written_ends_no_daemon(daemon: Daemon) -> None:

@@ -96,6 +96,7 @@ def killed_at(folder: Path, out: Path, when: float, workers: int) -> bool:
     return going
 
 
+@pytest.mark.slow
 def test_killed_twice_and_continued_gives_the_same_bits(
     folder: Path, uninterrupted: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -130,7 +130,7 @@ def killed_everywhere(
 def test_killed_at_messages_and_commits_the_books_are_the_same(
     torn: Callable[..., Torn], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_everywhere(torn, monkeypatch, 4, 11)
+    killed_everywhere(torn, monkeypatch, 9, 17)
 
 
 @pytest.mark.slow
