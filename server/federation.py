@@ -111,8 +111,7 @@ class Federation:
 
     def close(self, cycle: int, sites: Sequence[str]) -> Iterator[Reply]:
         """Have those of the sites that are there close a cycle; who does not answer is left out."""
-        stage = Stage(cycle, "close")
-        content = to_wire(StepRequest(self._key(stage), self.epoch))
+        content = to_wire(StepRequest(self._key(stage := Stage(cycle, "close")), self.epoch))
         yield from self._volunteered(stage, dict.fromkeys(sites, content))
 
     def grant(self, stage: Stage, grants: Mapping[str, Grant]) -> Iterator[Reply]:
@@ -161,10 +160,9 @@ class Federation:
 
     def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
         """The answers of those that are there now, given before they would be asked again."""
-        exchange = self._exchange(stage, contents, 0)
         short = min(self.timing.resend, self.timing.patience)
         hasty = replace(self.timing, patience=short, grace=0.0)
-        exchange = replace(exchange, timing=hasty)
+        exchange = replace(self._exchange(stage, contents, 0), timing=hasty)
         yield from (r for _, r in self._replies(exchange) if not isinstance(r, Refusal))
         self._late |= exchange.late()
 
@@ -180,10 +178,10 @@ class Federation:
         if self._late:  # fetched, or they would fill Flower's database; and dropped
             for message in self.grid.pull_messages(list(self._late)):
                 self._late.discard(message.metadata.reply_to_message_id)
-        order = [s for s in self.sites if s in contents] if stage.step != "hello" else contents
-        asked = {site: contents[site] for site in order}
-        here = (self.grid, self.roster, self.timing, self.halted)
-        return Exchange(*here, stage, asked, needed, self.fits, arrays, self._away)
+        order = contents if stage.step == "hello" else self.sites
+        asked = {site: contents[site] for site in order if site in contents}
+        us = (self.grid, self.roster, self.timing, self.halted)
+        return Exchange(*us, stage, asked, needed, self.fits, arrays, self._away)
 
     def _key(self, stage: Stage) -> StepKey:
         return StepKey(self.study, stage.cycle, stage.step, stage.round, stage.sequence)
