@@ -75,6 +75,10 @@ class Timing:
     poll: float = 1.0
     settle: float = 3600.0
 
+    def borne(self, *, known: bool) -> float:
+        """How long absence is borne once a quorum has answered; `known` from the step before."""
+        return min(self.glance, self.grace) if known else self.grace
+
 
 REHEARSAL = Timing(resend=math.inf, retry=math.inf, again=math.inf, settle=0.0)
 """In a simulation a site that failed would fail again, and silence is computing."""
@@ -120,6 +124,7 @@ class Exchange:
         fits: whether a reply is one that a site may give to a request with these arrays.
         arrays: of the request.
         away: sites that were not there in the step before.
+        late: site by id of the messages whose replies are still to come.
     """
 
     grid: Grid
@@ -133,7 +138,7 @@ class Exchange:
     arrays: Arrays = field(default_factory=dict)
     away: frozenset[str] = frozenset()
     _sites: dict[str, _Site] = field(default_factory=dict)
-    _of: dict[str, str] = field(default_factory=dict)  # site by message id
+    late: dict[str, str] = field(default_factory=dict)
     _spool: Spool = field(default_factory=Spool)
     _answered: int = 0
     _deadline: float = 0.0
@@ -158,10 +163,6 @@ class Exchange:
         finally:
             self._spool.close()
 
-    def late(self) -> set[str]:
-        """Ids of messages whose replies nobody waits for any longer."""
-        return set(self._of)
-
     def absent(self) -> frozenset[str]:
         """The sites that are not there and have not answered."""
         return frozenset(n for n, s in self._sites.items() if not s.final and not s.sent)
@@ -180,9 +181,7 @@ class Exchange:
             self._calm = None
             return False
         self._calm = self._calm or now
-        timing = self.timing
-        grace = min(timing.glance, timing.grace) if waiting.keys() <= self.away else timing.grace
-        return now - self._calm >= grace
+        return now - self._calm >= self.timing.borne(known=waiting.keys() <= self.away)
 
     def _look(self, site: str) -> None:
         """Ask who is due, and take what has come, until it is this site's."""
@@ -191,7 +190,7 @@ class Exchange:
         self._ask()
         fresh = False
         first = list(self._sites[site].sent)
-        waiting = first + [mid for mid in self._of if mid not in first]
+        waiting = first + [mid for mid in self.late if mid not in first]
         for start in range(0, len(waiting), _AT_ONCE):
             for message in self.grid.pull_messages(waiting[start : start + _AT_ONCE]):
                 fresh = self._heard(message) or fresh
@@ -205,8 +204,7 @@ class Exchange:
         now = time.monotonic()
         if now < self._due:
             return
-        due = [n for n, s in self._sites.items() if not s.final and s.due <= now]
-        if due:
+        if due := [n for n, s in self._sites.items() if not s.final and s.due <= now]:
             there, nodes = set(self.grid.get_node_ids()), self.roster()
             for name in due:  # who is not there is looked for again in a while
                 self._sites[name].due = now + min(self.timing.retry, self.timing.patience)
@@ -221,14 +219,14 @@ class Exchange:
             here = self._sites[name]
             if mid:
                 here.sent.add(mid)
-                self._of[mid] = name
+                self.late[mid] = name
                 here.due, here.wait = now + here.wait, 2 * here.wait
             else:
                 self._fail(here, self.timing.retry)
 
     def _heard(self, message: Message) -> bool:
         """Whether the message settled a site; late and foreign ones are dropped."""
-        name = self._of.pop(message.metadata.reply_to_message_id, None)
+        name = self.late.pop(message.metadata.reply_to_message_id, None)
         if name is None or self._sites[name].final:
             return False
         here = self._sites[name]

@@ -149,7 +149,7 @@ class Federation:
                 failed[site] = reply.code
             else:
                 yield reply
-        self._late |= exchange.late()
+        self._late |= set(exchange.late)
         self._away = exchange.absent()
         if answered < self.needed:
             told = ", ".join(f"{site}: {code}" for site, code in failed.items())
@@ -164,7 +164,7 @@ class Federation:
         hasty = replace(self.timing, patience=short, grace=0.0)
         exchange = replace(self._exchange(stage, contents, 0), timing=hasty)
         yield from (r for _, r in self._replies(exchange) if not isinstance(r, Refusal))
-        self._late |= exchange.late()
+        self._late |= set(exchange.late)
 
     def _replies(self, exchange: Exchange) -> Iterator[tuple[str, Reply]]:
         for site, reply in exchange.replies():
