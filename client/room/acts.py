@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from client.images import Images
 from client.room import telling
 from client.room.desk import Desk
 from client.room.doors import Forbidden
@@ -92,8 +91,8 @@ def leave(site: Site, who: Account, form: Form) -> dict[str, Any]:
     return {"format": 1}
 
 
-def pixels(site: Site, who: Account, place: Place) -> tuple[Images, int]:
-    """Where a case's pixels are.
+def pixels(site: Site, who: Account, place: Place) -> int:
+    """The source's row of a case.
 
     Raises:
         Forbidden: the case is neither this reader's nor likely to be next.
@@ -102,4 +101,4 @@ def pixels(site: Site, who: Account, place: Place) -> tuple[Images, int]:
     opening = desk.may_see(study, who, place.cycle, place.position)
     if opening is None:
         raise Forbidden("the case is not yours to see just now")
-    return site.images, int(site.store.cases.rows(np.array([opening.case]))[0])
+    return int(site.store.cases.rows(np.array([opening.case]))[0])

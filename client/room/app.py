@@ -117,10 +117,10 @@ def _image(library: Library, doors: Doors) -> Answer:
     async def image(request: Request) -> Response:
         place = acts.Place.of(request.query_params)
         token = request.cookies.get(COOKIE, "")
-        images, row = await library.ask(
+        row = await library.ask(
             lambda site: acts.pixels(site, doors.who(site, token, WORKING), place)
         )
-        body = await library.picture(images, row, place.slice)
+        body = await library.picture(row, place.slice)
         return Response(body, 200, HEADERS, media_type="application/octet-stream")
 
     return _kept_short(image)

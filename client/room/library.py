@@ -8,26 +8,26 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from client.images import Images, Volume
+from client.images import Volume
 from client.paths import HomePaths
 from client.site import Site
 
 T = TypeVar("T")
 
-_VOLUMES = 16
-"""Cases whose images stay open: their slices are asked for one by one."""
+_VOLUMES = 8
+"""Cases whose images stay open in a thread: their slices are asked for one by one."""
 
-_READERS = 4
-"""Threads that read pixels."""
+_SHELVES = 2
+"""Threads that read pixels; a case is always read by the same one."""
 
 
 class NoSlice(ValueError):
@@ -35,39 +35,36 @@ class NoSlice(ValueError):
 
 
 @dataclass(slots=True)
-class Library:
-    """One site, opened by the thread that uses it, and again when its configuration changed."""
+class Post:
+    """A thread with the site opened for itself, and again when its configuration changed."""
 
     home: Path
-    _desk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "desk"))
-    _shelves: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_READERS, "shelves")
-    )
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _site: Site | None = None
     _stamp: tuple[int, int] = (0, 0)
+    _volumes: OrderedDict[int, Volume] = field(default_factory=OrderedDict)
 
     async def ask(self, question: Callable[[Site], T]) -> T:
-        """The answer to a question to the site, asked in the store's own thread."""
+        """The answer to a question to the site, asked in this thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._desk, lambda: question(self._opened()))
+        return await loop.run_in_executor(self._thread, lambda: question(self._opened()))
 
-    async def picture(self, images: Images, row: int, wanted: int | None) -> bytes:
-        """One slice of a case as `packed` makes it; the middle one for None.
+    def volume(self, site: Site, row: int) -> Volume:
+        """A case at full resolution; in this thread alone.
 
         Raises:
-            Unreadable: the case's pixels cannot be had.
-            NoSlice: it has no such slice.
+            Unreadable: its pixels cannot be had.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._shelves, lambda: packed(_volume(_Shelf(images), row), wanted)
-        )
+        if row not in self._volumes:
+            self._volumes[row] = site.images.volume(row)
+            if len(self._volumes) > _VOLUMES:
+                self._volumes.popitem(last=False)
+        return self._volumes[row]
 
     def close(self) -> None:
-        """Let go of threads and database; nothing may be asked any more."""
-        self._desk.submit(self._shut).result()
-        self._desk.shutdown()
-        self._shelves.shutdown()
+        """Let go of thread and database; nothing may be asked any more."""
+        self._thread.submit(self._shut).result()
+        self._thread.shutdown()
 
     def _opened(self) -> Site:
         from client.opening import open_home
@@ -80,9 +77,42 @@ class Library:
         return self._site
 
     def _shut(self) -> None:
-        if self._site is not None:
-            self._site.store.close()
-            self._site = None
+        from client.sources.located import LocatedImages
+
+        self._volumes.clear()
+        if self._site is None:
+            return
+        if isinstance(self._site.images, LocatedImages):
+            self._site.images.close()
+        self._site.store.close()
+        self._site = None
+
+
+class Library:
+    """The site's store at one post, its pixels at others."""
+
+    def __init__(self, home: Path) -> None:
+        self._desk = Post(home)
+        self._shelves = [Post(home) for _ in range(_SHELVES)]
+
+    async def ask(self, question: Callable[[Site], T]) -> T:
+        """The answer to a question to the site, asked at the store's own post."""
+        return await self._desk.ask(question)
+
+    async def picture(self, row: int, wanted: int | None) -> bytes:
+        """One slice of a case as `packed` makes it; the middle one for None.
+
+        Raises:
+            Unreadable: the case's pixels cannot be had.
+            NoSlice: it has no such slice.
+        """
+        post = self._shelves[row % _SHELVES]
+        return await post.ask(lambda site: packed(post.volume(site, row), wanted))
+
+    def close(self) -> None:
+        """Let go of threads and database; nothing may be asked any more."""
+        for post in (self._desk, *self._shelves):
+            post.close()
 
 
 def packed(volume: Volume, wanted: int | None) -> bytes:
@@ -129,21 +159,3 @@ def _header(volume: Volume, number: int, signed: bool) -> dict[str, Any]:
         "spacing": list(geometry.spacing),
         "directions": list(geometry.directions),
     }
-
-
-class _Shelf:
-    """Images as a part of a cache's key: two are the same only where they are one object."""
-
-    def __init__(self, images: Images) -> None:
-        self.images = images
-
-    def __hash__(self) -> int:
-        return id(self.images)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Shelf) and other.images is self.images
-
-
-@lru_cache(maxsize=_VOLUMES)
-def _volume(shelf: _Shelf, row: int) -> Volume:
-    return shelf.images.volume(row)

@@ -219,6 +219,21 @@ def test_a_killed_room_loses_no_answer_and_says_saved_of_none_that_it_lacks(
     assert "1 label today" in screen.text("#today")
 
 
+def test_an_admin_sees_how_far_the_room_is_and_no_case(
+    browser: Any, make_room: Callable[..., Any], serve: Callable[[Any], str]
+) -> None:
+    room = make_room()
+    room.open(4, 9)
+    room.let_in(dora="admin", ann="reader")
+    screen = Screen(browser, serve(room))
+    screen.sign_in("dora")
+    until(lambda: screen.view == "admin")
+    said = screen.text("#admin").split()
+    assert said[said.index("chest") :][:7] == ["chest", "1", "9", "readings", "0", "0", "4"]
+    screen.picture("admin")
+    assert not screen.wrong
+
+
 def _lost(route: Any) -> None:
     route.fetch()
     route.abort()

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from client.images import Geometry, Volume, Window
+from client.room.library import NoSlice, packed
+
 
 def kept(room: Any) -> list[tuple[Any, ...]]:
     with room.store() as store:
@@ -148,3 +151,32 @@ def test_the_queue_goes_on_in_the_next_cycle(room: Any, pages: Callable[..., Any
     assert ann.next()["why"].startswith("No cycle is open")
     room.open(2, 2, cycle=1)
     assert ann.next()["cycle"] == 1
+
+
+def test_a_stack_of_signed_values_is_packed_slice_by_slice() -> None:
+    slices = np.arange(-30, 30, dtype=np.int16).reshape(5, 3, 4)
+    windows = (Window(40.0, 400.0, "soft"),)
+    volume = Volume(slices, Geometry(intercept=-1024.0, windows=windows, unit="HU"))
+    for wanted, number in ((None, 2), (4, 4)):
+        body = packed(volume, wanted)
+        (length,) = struct.unpack_from("<I", body)
+        header = json.loads(body[4 : 4 + length])
+        assert (length % 2, header["slice"], header["signed"], header["unit"]) == (
+            0,
+            number,
+            True,
+            "HU",
+        )
+        assert header["windows"] == [{"name": "soft", "centre": 40.0, "width": 400.0}]
+        pixels = np.frombuffer(body, "<i2", offset=4 + length).reshape(3, 4)
+        assert np.array_equal(pixels, slices[number])
+    with pytest.raises(NoSlice):
+        packed(volume, 5)
+
+
+def test_colour_travels_as_three_values_a_pixel() -> None:
+    slices = np.arange(24, dtype=np.uint8).reshape(1, 2, 4, 3)
+    body = packed(Volume(slices, Geometry()), None)
+    (length,) = struct.unpack_from("<I", body)
+    assert json.loads(body[4 : 4 + length])["channels"] == 3
+    assert np.array_equal(np.frombuffer(body, "<u2", offset=4 + length), slices.ravel())

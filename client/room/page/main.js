@@ -1,5 +1,6 @@
 // The reading room: sign in, read a case, say what it is, read the next.
 
+import { supervise } from "/page/admin.js";
 import { Refused, farewell, get, post, submissionKey } from "/page/api.js";
 import { Clock } from "/page/clock.js";
 import { listen } from "/page/keys.js";
@@ -218,6 +219,7 @@ async function enter(me) {
   }
   if (me.role === "admin") {
     await supervise();
+    look("admin");
     return;
   }
   if (!me.studies.length) {
@@ -242,21 +244,6 @@ async function choose(study) {
   room.labels.study(study, room.me.reasons);
   if (room.unsaved && room.unsaved.study === study.identity) await deliver();
   else await following();
-}
-
-async function supervise() {
-  const told = await get("/api/overview");
-  const row = (cells) => {
-    const line = element("tr");
-    line.append(...cells.map((cell) => element("td", String(cell ?? "–"))));
-    return line;
-  };
-  byId("admin-studies").replaceChildren(...told.studies.map((s) => row([
-    s.name, s.cycle === null ? "none open" : s.cycle + 1,
-    s.granted === undefined ? null : `${s.granted} ${s.unit}`, s.spent, s.readings, s.waiting,
-  ])));
-  byId("admin-accounts").replaceChildren(...told.accounts.map((a) => row([a.name, a.role])));
-  look("admin");
 }
 
 async function tend() {

@@ -1,6 +1,10 @@
 // Canvas 2D: window and level on 16-bit data, zoom, pan, slices. No WebGL.
 
 const LEVELS = 65536;
+const CT = [
+  { name: "Soft tissue", centre: 40, width: 400 }, { name: "Lung", centre: -600, width: 1500 },
+  { name: "Bone", centre: 400, width: 1800 }, { name: "Brain", centre: 40, width: 80 },
+];
 
 export class Viewer {
   constructor(canvas, changed) {
@@ -188,6 +192,7 @@ function presetsOf({ header, slices }) {
   const step = Math.max(1, Math.floor(pixels.length / 40_000));
   const sample = pixels.filter((_, i) => i % step === 0).sort();
   const at = (share) => shown(sample[Math.floor(share * (sample.length - 1))]);
+  if (header.unit === "HU") found.push(...CT);
   const between = (name, a, b) => ({ name, centre: (a + b) / 2, width: Math.max(Math.abs(b - a), 1) });
   return [...found, between("This image", at(0.01), at(0.99)), between("Full", at(0), at(1))];
 }
