@@ -26,13 +26,14 @@ def take(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder of DICOM or NIfTI files, a CSV beside images, an .npz, "
-            "or a MONAI datalist (.json)."
+            help="A folder of DICOM or NIfTI files, the https:// address of an archive that "
+            "speaks DICOMweb, a CSV beside images, an .npz, or a MONAI datalist (.json)."
         ),
     ],
     home: Home,
     kind: Annotated[
-        str, typer.Option(help="dicom, nifti, table, npz or datalist; found out without it.")
+        str,
+        typer.Option(help="dicom, dicomweb, nifti, table, npz, datalist; else found out."),
     ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at everything, write nothing.")
@@ -51,15 +52,18 @@ def take(
     Images stay where they are and are read when they are needed. Names and paths are kept nowhere
     in the clear. With | between the class names, a label may hold several of them.
     """
+    from client.paths import HomePaths
     from client.sources.choosing import Wanted, source_of
     from client.sources.decoder import Decoder
     from client.sources.importing import Import
+    from client.sources.reach import Reach
 
     check_format(form)
     progress = _Progress(sys.stderr.isatty())
-    wanted = Wanted(source, kind, _allowed(allow or []), _labels(classes), progress.files)
+    reach, words, labels = Reach(HomePaths(home)), _allowed(allow or []), _labels(classes)
     with _only_one(home) as (store, key), Decoder() as decoder:
-        task = Import(store, key, decoder, dry_run, progress.cases)
+        task = Import(store, key, decoder, dry_run, progress.cases, reach)
+        wanted = Wanted(source, kind, words, labels, progress.files, reach, task.looked)
         tally = task.run(source_of(wanted, decoder))
     progress.end()
     if form == "json":
@@ -129,7 +133,7 @@ class _Progress:
         self.shown = False
 
     def files(self, count: int) -> None:
-        self._say(f"{count} files looked at")
+        self._say(f"{count} files or studies looked at")
 
     def cases(self, tally: Tally) -> None:
         done = tally.taken.total() + tally.known

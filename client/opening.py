@@ -56,6 +56,7 @@ def _located(home: Path, config: HomeConfig, store: SiteStore) -> Images:
     from client.sources.cache import PixelCache
     from client.sources.decoder import Decoder
     from client.sources.located import LocatedImages
+    from client.sources.reach import Reach
     from client.sources.seal import Seal
 
     try:
@@ -63,7 +64,7 @@ def _located(home: Path, config: HomeConfig, store: SiteStore) -> Images:
     except HomeError:
         return ArrayImages(_NO_IMAGES)
     cache = PixelCache(HomePaths(home).cache, int(config.cache_gib * 2**30))
-    return LocatedImages(store, seal, cache, Decoder())
+    return LocatedImages(store, seal, cache, Decoder(), Reach(HomePaths(home)))
 
 
 def _mapped(file: Path) -> NDArray[np.uint8]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.sources.decoder import Decoder
 from client.sources.labels import Labels
+from client.sources.reach import Reach
 from client.sources.source import Source, SourceError
 
-KINDS = ("dicom", "nifti", "table", "npz", "datalist")
+KINDS = ("dicom", "dicomweb", "nifti", "table", "npz", "datalist")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,9 @@ class Wanted:
         kind: one of KINDS, or "" to find out.
         allowed: words of `dicom_rules.ALLOWANCES`.
         labels: how known answers of test cases are read.
-        seen: is told how many files were looked at.
+        seen: is told how many files, or studies, were looked at.
+        reach: knows the logins of archives.
+        looked: what a part of the source looked like when it was last taken whole.
     """
 
     where: str
@@ -30,6 +33,8 @@ class Wanted:
     allowed: frozenset[str]
     labels: Labels
     seen: Callable[[int], None]
+    reach: Reach = field(default_factory=Reach)
+    looked: Callable[[str], str] = field(default=lambda part: "")
 
 
 def source_of(wanted: Wanted, decoder: Decoder) -> Source:
@@ -38,12 +43,19 @@ def source_of(wanted: Wanted, decoder: Decoder) -> Source:
     Raises:
         SourceError: it is none, or not of the kind that was named.
     """
+    if wanted.where.startswith(("https://", "http://")):
+        from client.sources.dicomweb import Archive
+
+        url = wanted.where.rstrip("/")
+        return Archive(url, wanted.reach, decoder, wanted.allowed, wanted.seen, wanted.looked)
     path = Path(wanted.where).resolve()
     if not path.exists():
         raise SourceError("the source is not there; accepted is a file or folder of this site")
     kind = wanted.kind or _kind(path)
     if kind not in KINDS:
         raise SourceError(f"--kind {kind}: accepted are {', '.join(KINDS)}")
+    if kind == "dicomweb":
+        raise SourceError("a source of kind dicomweb is an address that begins with https://")
     if path.is_dir() != (kind in ("dicom", "nifti")) and kind != "table":
         raise SourceError(f"a source of kind {kind} is a {_SHAPE[kind]}")
     return _MAKE[kind](path, wanted, decoder)

@@ -90,12 +90,34 @@ def _members(request: Mapping[str, Any]) -> Answer:
     return members(request["path"]), b""
 
 
+def _studies(request: Mapping[str, Any]) -> Answer:
+    from client.sources.archive import studies
+
+    return {"studies": studies(request["server"], request["offset"], request["limit"])}, b""
+
+
+def _objects(request: Mapping[str, Any]) -> Answer:
+    from client.sources.archive import objects
+
+    return {"headers": objects(request["server"], request["study"])}, b""
+
+
+def _fetch(request: Mapping[str, Any]) -> Answer:
+    from client.sources.archive import fetch
+
+    fetch(request["server"], request["locator"], request["folder"])
+    return {}, b""
+
+
 _OPS: Mapping[str, Callable[[Mapping[str, Any]], Answer]] = {
     "headers": _headers,
     "examine": _examine,
     "picture": _picture,
     "volume": _volume,
     "members": _members,
+    "studies": _studies,
+    "objects": _objects,
+    "fetch": _fetch,
 }
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from client.audit.chain import note
 from client.keys import SiteKey
 from client.site import Arrival, enrol
 from client.sources.decoder import Decoder
+from client.sources.reach import Reach
 from client.sources.seal import Seal
-from client.sources.source import TROUBLES, Find, Passed, PixelTrouble, Source
+from client.sources.source import TROUBLES, Find, Looked, Passed, PixelTrouble, Source
 from client.store.locator_shelf import Located, Place
 from client.store.store import SiteStore, now
 
@@ -65,6 +66,7 @@ class Import:
         decoder: decodes every new case once.
         dry: look at everything, write nothing.
         progress: is told now and then how many cases were dealt with.
+        reach: brings the files of cases that are in an archive.
     """
 
     store: SiteStore
@@ -72,8 +74,10 @@ class Import:
     decoder: Decoder
     dry: bool = False
     progress: Callable[[Tally], None] = field(default=lambda tally: None)
+    reach: Reach = field(default_factory=Reach)
     _waiting: list[tuple[Find, str]] = field(default_factory=list)
     _splits: dict[str, str] = field(default_factory=dict)
+    _keyed: int = 0
 
     def run(self, source: Source) -> Tally:
         """Everything that the source has.
@@ -83,7 +87,9 @@ class Import:
         """
         tally = Tally()
         for item in source.finds():
-            if isinstance(item, Passed):
+            if isinstance(item, Looked):
+                self._remember(item, tally)
+            elif isinstance(item, Passed):
                 tally.skip(item.reason, item.name and self.key.case(item.name), item.count)
             else:
                 self._meet(item, tally)
@@ -96,16 +102,36 @@ class Import:
                 note(self.store, "imported", words=f"{tally.taken.total()} cases")
         return tally
 
+    def looked(self, part: str) -> str:
+        """What a part of a source looked like when it was last taken whole; "" if it never was."""
+        if self.store.locators.troubled():
+            return ""  # it may be readable again
+        return self.store.cases.fact(self._part(part))
+
+    def _part(self, part: str) -> str:
+        return f"looked at {self.key.case(part)}"
+
+    def _remember(self, looked: Looked, tally: Tally) -> None:
+        """Keep that a part was taken whole, once all of it is in the store."""
+        self._flush()
+        before, self._keyed = self._keyed, sum(map(len, tally.keys.values()))
+        whole = self._keyed == before  # no case of it was skipped
+        if whole and not self.dry:
+            with self.store.transaction():
+                self.store.cases.set_fact(self._part(looked.part), looked.mark)
+
     def _meet(self, find: Find, tally: Tally) -> None:
         case, patient = self.key.case(find.name), self.key.patient(find.patient)
-        if self.store.cases.gone(case) or self.store.cases.gone(patient):
+        if self.store.locators.gone(case) or self.store.locators.gone(patient):
             tally.skip(PURGED)
             return
         known = self.store.locators.known(case)
         if known is not None:
             self._meet_again(find, known, tally)
             return
-        split = self._splits.setdefault(patient, self.store.cases.split_of(patient) or find.split)
+        split = self._splits.setdefault(
+            patient, self.store.locators.split_of(patient) or find.split
+        )
         if split != find.split:
             tally.skip(SPLIT, case)
             return
@@ -138,8 +164,8 @@ class Import:
         """The find with its plan; None, and counted, where its pixels cannot be decoded."""
         files = len(find.locator.get("files", ())) or 1
         try:
-            request = {"op": "examine", "locator": dict(find.locator)}
-            plan, _ = self.decoder.ask(request, files=files)
+            with self.reach.local(find.locator, self.decoder) as near:
+                plan, _ = self.decoder.ask({"op": "examine", "locator": dict(near)}, files=files)
         except PixelTrouble as trouble:
             tally.skip(TROUBLES[str(trouble)], case)
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from client.images import Image, Unreadable, Volume
 from client.sources.cache import PixelCache
 from client.sources.decoder import Decoder
 from client.sources.plan import Plan, from_json
+from client.sources.reach import Reach
 from client.sources.seal import Seal
 from client.sources.source import TROUBLES, PixelTrouble
 from client.store.locator_shelf import Place
@@ -32,12 +33,14 @@ class LocatedImages:
         seal: opens locators.
         cache: keeps pixels.
         decoder: reads them.
+        reach: brings the files of cases that are in an archive.
     """
 
     store: SiteStore
     seal: Seal
     cache: PixelCache
     decoder: Decoder
+    reach: Reach = field(default_factory=Reach)
 
     def take(self, rows: Indices, image: Image) -> NDArray[np.uint8]:
         """(k, *image) pixels of these rows, in the order given.
@@ -85,7 +88,7 @@ class LocatedImages:
         if kept is not None and kept.stat().st_size == size:
             return np.fromfile(kept, np.uint8).reshape(image)
         locator = self._locator(place)
-        request = {"op": "picture", "locator": locator, "image": list(image)}
+        request = {"op": "picture", "image": list(image)}
         block = self._asked(place, locator, request)
         if len(block) != size:
             raise self._noted(place, "unreadable")
@@ -97,8 +100,7 @@ class LocatedImages:
         size = int(np.prod(plan.whole)) * np.dtype(plan.dtype).itemsize
         try:
             with self.cache.making(place.case, name, size) as fresh:
-                request = {"op": "volume", "locator": locator, "out": str(fresh)}
-                self._asked(place, locator, request)
+                self._asked(place, locator, {"op": "volume", "out": str(fresh)})
                 if fresh.stat().st_size != size:
                     raise self._noted(place, "changed")
         except ValueError:
@@ -112,9 +114,11 @@ class LocatedImages:
     def _asked(self, place: Place, locator: dict[str, Any], request: dict[str, Any]) -> bytes:
         files = locator.get("files", ())
         try:
-            return self.decoder.ask(request, files=len(files) or 1)[1]
+            with self.reach.local(locator, self.decoder) as near:
+                request = {**request, "locator": dict(near)}
+                return self.decoder.ask(request, files=len(files) or 1)[1]
         except PixelTrouble as trouble:
-            if not Path(str(locator["root"])).exists():
+            if str(trouble) == "away" or _gone(locator):
                 raise Unreadable(_AWAY) from None  # nothing is noted: it may come back
             raise self._noted(place, str(trouble)) from None
 
@@ -130,6 +134,11 @@ class LocatedImages:
         """A purge while the case was decoded must not leave its pixels behind."""
         if not self.store.locators.exists(place.case):
             self.cache.forget([place.case])
+
+
+def _gone(locator: dict[str, Any]) -> bool:
+    """Whether a folder is not there, as when a share is not mounted."""
+    return locator["kind"] != "dicomweb" and not Path(str(locator["root"])).exists()
 
 
 def _placed(place: Place | None, row: int) -> Place:

@@ -29,6 +29,7 @@ TROUBLES: Mapping[str, str] = {
     "too large": "more than the decoder's memory holds",
     "too slow": "not decoded within the time allowed",
     "killed": "the decoder died of it",
+    "away": "the place where it is kept could not be reached",
 }
 
 
@@ -72,11 +73,24 @@ class Passed:
     count: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A part of a source was looked at whole, and need not be until its mark changes.
+
+    Attributes:
+        part: the source's own name for it, such as a study; only its key is kept.
+        mark: what it looked like, such as how many instances it had.
+    """
+
+    part: str
+    mark: str
+
+
 class Source(Protocol):
     """A place that holds cases."""
 
-    def finds(self) -> Iterator[Find | Passed]:
-        """Every case in a fixed order, and what was passed over.
+    def finds(self) -> Iterator[Find | Passed | Looked]:
+        """Every case in a fixed order, what was passed over, and which parts are done.
 
         Raises:
             SourceError: the place as a whole cannot be used.

@@ -173,20 +173,6 @@ class CaseShelf:
         sql("DELETE FROM purging")
         return len(ids)
 
-    def gone(self, key: str) -> bool:
-        """Whether a case or a patient of that key was purged here."""
-        sql = "SELECT 1 FROM tombstones WHERE key = ?"
-        return self.connection.execute(sql, (key,)).fetchone() is not None
-
-    def split_of(self, patient: str) -> str:
-        """The split of a patient's cases (by patient key); "" where there are none."""
-        row = self.connection.execute(
-            "SELECT split FROM cases JOIN patients ON patients.id = patient "
-            "WHERE patients.key = ? LIMIT 1",
-            (patient,),
-        ).fetchone()
-        return str(row[0]) if row else ""
-
     def ids(self, keys: Sequence[str]) -> Indices:
         """The id of each case key that is known, by id."""
         rows = self.connection.execute(

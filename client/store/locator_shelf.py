@@ -44,7 +44,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class LocatorShelf:
-    """Reads and writes locators."""
+    """Reads and writes locators, and tells an import what is known already."""
 
     connection: sqlite3.Connection
 
@@ -83,10 +83,29 @@ class LocatorShelf:
             (trouble, json.dumps([int(row) for row in rows])),
         )
 
+    def troubled(self) -> bool:
+        """Whether any case could not be read."""
+        sql = "SELECT 1 FROM locators WHERE trouble != '' LIMIT 1"
+        return self.connection.execute(sql).fetchone() is not None
+
     def exists(self, case: int) -> bool:
         """Whether the case (by id) still has a place."""
         sql = 'SELECT 1 FROM locators WHERE "case" = ?'
         return self.connection.execute(sql, (case,)).fetchone() is not None
+
+    def gone(self, key: str) -> bool:
+        """Whether a case or a patient of that key was purged here."""
+        sql = "SELECT 1 FROM tombstones WHERE key = ?"
+        return self.connection.execute(sql, (key,)).fetchone() is not None
+
+    def split_of(self, patient: str) -> str:
+        """The split of a patient's cases (by patient key); "" where there are none."""
+        row = self.connection.execute(
+            "SELECT split FROM cases JOIN patients ON patients.id = patient "
+            "WHERE patients.key = ? LIMIT 1",
+            (patient,),
+        ).fetchone()
+        return str(row[0]) if row else ""
 
     def next_row(self) -> int:
         """A row that no case has."""

@@ -19,6 +19,7 @@ from client.sources.importing import CHANGED, PURGED, Tally
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "dicom"
 real = pytest.mark.skipif(not REAL.is_dir(), reason="the developers' DICOM files are not here")
+PLANTED = "ZEBEDEE-QUILLFEATHER"
 EVERYTHING = frozenset({"secondary", "burned-in", "unmarked", "no-patient"})
 
 Take = Callable[..., Tally]
@@ -52,24 +53,23 @@ def test_names_are_nowhere(
     made: Made,
     write: Write,
     bytes_of: BytesOf,
-    planted: str,
     opened: Opened,
     home: Path,
     take: Take,
-    tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    assert PLANTED in made().PatientID
     site = opened(home)  # so that the write-ahead log is there and is searched, too
     broken = made(9, SeriesInstanceUID="1.2.9", PixelData=b"\0\0")
-    take(write(tmp_path / planted, made(0), made(1), broken))
+    take(write(home.parent / PLANTED, made(0), made(1), broken))
     site.images.volume(0)
     site.images.take(np.array([0]), (1, 8, 8))
     everything = bytes_of(home)
     assert (home / "site.db-wal").stat().st_size  # searched, too
-    for name in (planted, planted.lower(), "QUILLFEATHER"):
+    for name in (PLANTED, PLANTED.lower(), "QUILLFEATHER"):
         assert name.encode() not in everything
         assert name.encode("utf-16-le") not in everything
-    assert planted not in "".join(capfd.readouterr())
+    assert PLANTED not in "".join(capfd.readouterr())
     facts = site.store.locators.of_rows([0])[0].located.facts
     assert facts == '{"age": "90+", "modality": "CT", "month": "2024-01", "sex": "F"}'
 
@@ -116,7 +116,6 @@ def test_a_folder_that_moved_is_found_again(
 def test_a_file_that_is_exchanged_or_lost_makes_its_case_unreadable_until_it_is_back(
     made: Made,
     write: Write,
-    planted: str,
     opened: Opened,
     home: Path,
     take: Take,
@@ -126,13 +125,13 @@ def test_a_file_that_is_exchanged_or_lost_makes_its_case_unreadable_until_it_is_
     take(root)
     site = opened(home)
     other = made(7)
-    kept = (root / f"{planted}-0").read_bytes()
-    other.save_as(root / f"{planted}-0", enforce_file_format=True)
+    kept = (root / f"{PLANTED}-0").read_bytes()
+    other.save_as(root / f"{PLANTED}-0", enforce_file_format=True)
     with pytest.raises(Unreadable, match="1 of 2") as lost:
         site.images.take(np.array([0, 1]), (1, 8, 8))
     assert lost.value.rows == (0,)
     assert site.store.cases.pool("none", 0.0, 0).tolist() == [2]
-    (root / f"{planted}-0").write_bytes(kept)
+    (root / f"{PLANTED}-0").write_bytes(kept)
     assert take(root).moved == 1
     assert site.images.take(np.array([0, 1]), (1, 8, 8)).shape == (2, 1, 8, 8)
     assert site.store.cases.pool("none", 0.0, 0).tolist() == [1, 2]
@@ -194,7 +193,6 @@ def test_purge_leaves_no_pixels_and_stays_away(
     made: Made,
     write: Write,
     bytes_of: BytesOf,
-    planted: str,
     opened: Opened,
     home: Path,
     take: Take,
@@ -206,8 +204,8 @@ def test_purge_leaves_no_pixels_and_stays_away(
     site = opened(home)
     assert (site.images.volume(0).slices[0] == marked).all()
     assert b"PIXELCANARY!" in bytes_of(home)
-    assert exclude(site.store, site_key(home), f"{planted}-7") == 1
-    assert purge(home, site.store, site_key(home), f"{planted}-7") == 1
+    assert exclude(site.store, site_key(home), f"{PLANTED}-7") == 1
+    assert purge(home, site.store, site_key(home), f"{PLANTED}-7") == 1
     assert b"PIXELCANARY!" not in bytes_of(home)
     assert not [p for p in (home / "cache").rglob("*") if p.is_file()]
     assert take(root).skipped == {PURGED: 1}
