@@ -2,8 +2,8 @@
 
 How the archive is entered stands in `keys/dicomweb.json` (0600), by the archive's address:
 
-    {"https://archive/dicom-web": {"user": "...", "password": "...",
-                                   "authority": "ca.pem", "certificate": "site.pem"}}
+    {ADDRESS: {"user": "...", "password": "...",
+               "authority": "ca.pem", "certificate": "site.pem"}}
 
 All four are optional; files are named relative to the `keys` folder. A certificate's file holds its
 key, too. Without an entry there is no login, and the system's authorities are trusted.
