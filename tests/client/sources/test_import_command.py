@@ -82,25 +82,25 @@ def test_a_home_of_one_array_takes_no_imports(tmp_path: Path) -> None:
 def test_a_killed_import_is_taken_up_and_two_never_run_at_once(
     made: Made, write: Write, home: Path, tmp_path: Path
 ) -> None:
-    series = [made(i, SeriesInstanceUID=f"1.2.{i}", PatientID=f"p{i // 2}") for i in range(400)]
+    series = [made(i, SeriesInstanceUID=f"1.2.{i}", PatientID=f"p{i // 2}") for i in range(160)]
     root = write(tmp_path / "a", *series)
     command = "from client.cli import main; main()"
     words = ["import", str(root), "--home", str(home)]
     child = subprocess.Popen([sys.executable, "-c", command, *words], stdout=subprocess.DEVNULL)
     store = open_store(home)
     until = time.monotonic() + 60
-    while store.locators.next_row() < 40 and time.monotonic() < until:
+    while store.locators.next_row() < 32 and time.monotonic() < until:
         time.sleep(0.01)
     refused = run(*words)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     assert refused.returncode in (0, 3)  # 0 where the first one was done already
     taken = store.locators.next_row()
-    assert taken >= 40
+    assert taken >= 32
     done = json.loads(run(*words, "--format", "json").stdout)
     assert done["known"] >= taken
-    assert done["known"] + done["taken"]["cases"] == 400
+    assert done["known"] + done["taken"]["cases"] == 160
     counted = store.connection.execute("SELECT count(*), count(DISTINCT row) FROM cases")
-    assert counted.fetchone() == (400, 400)
-    assert store.connection.execute("SELECT count(*) FROM locators").fetchone() == (400,)
+    assert counted.fetchone() == (160, 160)
+    assert store.connection.execute("SELECT count(*) FROM locators").fetchone() == (160,)
     store.close()
