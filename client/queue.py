@@ -11,6 +11,8 @@ from client.store.store import SiteStore
 from protocol.records import Answer, Reading, SiteProgress
 from protocol.study import Study
 
+_NOBODY: frozenset[str] = frozenset()
+
 
 class ReadingRefused(ValueError):
     """An answer that is not kept; the sentence names no case and no reader."""
@@ -55,7 +57,7 @@ class Turn:
     opening: Opening
     adjudicating: bool
     given: frozenset[str]
-    owed: frozenset[str] = frozenset()
+    owed: frozenset[str] = _NOBODY
 
     def may(self, reader: str) -> bool:
         """Whether this reader has not answered it yet."""
@@ -86,7 +88,7 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
 
     def turn(opening: Opening) -> Turn | None:
         given = answers.get(opening.case, {})
-        who = frozenset(reader for case, reader in owed if case == opening.case)
+        who = frozenset(r for case, r in owed if case == opening.case) if owed else _NOBODY
         if paid and not who:
             return None
         if _wants(study, given.values()) and not (known and people <= given.keys()):
@@ -95,7 +97,7 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
             return Turn(opening, True, frozenset(given), who)
         return None
 
-    found = (turn(o) for o in store.readings.opened(identity, cycle))
+    found = map(turn, store.readings.opened(identity, cycle, probs=False))
     return [t for t in found if t is not None]
 
 
@@ -132,7 +134,7 @@ def accept(
     identity = study.identity
     if store.cycles.closed(identity, cycle):
         raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
-    if opening.case not in {o.case for o in store.readings.opened(identity, cycle)}:
+    if opening.case not in {o.case for o in store.readings.opened(identity, cycle, probs=False)}:
         raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
     if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
         raise ReadingRefused("this reader has answered the case; accepted is one answer each")

@@ -140,7 +140,7 @@ class Desk:
                 raise ReadingRefused("there is no answer of yours to take back in this cycle")
             self._still_blind(study, cycle, who, kept)
             self.store.leases.withdraw(kept, now())
-            opened = self.store.readings.opened(study.identity, cycle)
+            opened = self.store.readings.opened(study.identity, cycle, probs=False)
             position = next((o.position for o in opened if o.case == kept.case), -1)
             self._lease(study, cycle, kept.case, who.name)
         return position
@@ -167,7 +167,7 @@ class Desk:
         return turn
 
     def _same(self, before: Kept, study: Study, who: Account, given: Given) -> None:
-        opened = self.store.readings.opened(study.identity, given.cycle)
+        opened = self.store.readings.opened(study.identity, given.cycle, probs=False)
         there = any(o.case == before.case and o.position == given.position for o in opened)
         same = (study.identity, who.name, given.cycle, given.answer, given.value)
         told = (before.study, before.reader, before.cycle, before.answer, before.value)

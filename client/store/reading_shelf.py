@@ -98,18 +98,18 @@ class ReadingShelf:
             ],
         )
 
-    def opened(self, study: str, cycle: int) -> list[Opening]:
-        """The cases put before the readers in a cycle, in the order they are to be read."""
+    def opened(self, study: str, cycle: int, *, probs: bool = True) -> list[Opening]:
+        """The cases put before the readers in a cycle, in reading order; the queue wants no probs."""
         rows = self.connection.execute(
-            'SELECT "case", purpose, probs, position '
+            f'SELECT "case", purpose, {"probs" if probs else "NULL"}, position '  # noqa: S608  # ours
             'FROM openings JOIN cases ON cases.id = "case" '
             "JOIN patients ON patients.id = patient "
             "WHERE study = ? AND cycle = ? AND NOT excluded ORDER BY position",
             (study, cycle),
         )
         return [
-            Opening(case, purpose, tuple(json.loads(probs)) if probs else None, position)
-            for case, purpose, probs, position in rows
+            Opening(case, purpose, tuple(json.loads(said)) if said else None, position)
+            for case, purpose, said, position in rows
         ]
 
     def read_for(self, study: str, purpose: Purpose) -> int:
