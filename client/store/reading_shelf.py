@@ -99,7 +99,7 @@ class ReadingShelf:
         )
 
     def opened(self, study: str, cycle: int, *, probs: bool = True) -> list[Opening]:
-        """The cases put before the readers in a cycle, in reading order; the queue wants no probs."""
+        """The cases put before readers in a cycle, in reading order; the queue needs no probs."""
         rows = self.connection.execute(
             f'SELECT "case", purpose, {"probs" if probs else "NULL"}, position '  # noqa: S608  # ours
             'FROM openings JOIN cases ON cases.id = "case" '
