@@ -68,9 +68,9 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
     """The open cases that still want an answer, in reading order, and whose.
 
     A case wants `readers_per_case` answers; one that a reader left unsure or unreadable goes to one
-    reader more. Where the site has accounts, a case waits only for people that there are, and
-    one whose readers disagree goes to an adjudicator. Nothing waits once the cycle is closed; once
-    the grant is spent, only what was paid already: cases whose reader took the answer back.
+    reader more. Where the site has readers' accounts, a case waits only for readers that there are,
+    and one whose readers disagree goes to an adjudicator. Nothing waits once the cycle is closed;
+    once the grant is spent, only what was paid: cases whose reader took the answer back.
     """
     identity = study.identity
     if store.cycles.closed(identity, cycle):
@@ -84,14 +84,13 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
     adjudicators = store.readers.names("adjudicator")
     if adjudicators:
         disagreeing = store.leases.disagreeing(identity, cycle)
-    known = bool(people or adjudicators)
 
     def turn(opening: Opening) -> Turn | None:
         given = answers.get(opening.case, {})
         who = frozenset(r for case, r in owed if case == opening.case) if owed else _NOBODY
         if paid and not who:
             return None
-        if _wants(study, given.values()) and not (known and people <= given.keys()):
+        if _wants(study, given.values()) and not (people and people <= given.keys()):
             return Turn(opening, False, frozenset(given), who)
         if opening.case in disagreeing and not adjudicators <= given.keys():
             return Turn(opening, True, frozenset(given), who)

@@ -129,6 +129,10 @@ def test_a_doubt_waits_for_no_reader_who_does_not_exist(rig: Callable[..., Rig])
     assert progress(room.store, room.study, 0, "s").waiting == 0
 
 
+def test_a_site_whose_readers_are_still_to_come_is_not_done(rig: Callable[..., Rig]) -> None:
+    assert rig(people="z", cases=2).waiting == 2
+
+
 def test_a_doubt_goes_to_a_reader_who_exists(rig: Callable[..., Rig]) -> None:
     room = rig(people="ab", cases=1)
     room.next("a")
