@@ -53,6 +53,8 @@ def field_values(kind: Any) -> st.SearchStrategy[Any]:
     """Values of a record's field, as its annotation says."""
     if kind == NDArray[np.float64]:
         return arrays_of.arrays(np.float64, SHAPES)
+    if kind == NDArray[np.float32]:
+        return arrays_of.arrays(np.float32, SHAPES)
     if kind == records.Arrays:
         return st.dictionaries(TEXTS, ANY_ARRAY, max_size=3)
     if get_origin(kind) is collections.abc.Mapping:
@@ -123,7 +125,15 @@ READING = Reading("c1", "ann", "2026-01-31T10:00:00Z", 12.5, "answered", (0, 1))
 UPDATE = SiteUpdate("north", {"conv/weight": np.ones((2, 3), np.float32)}, 4.0, 0.7, 10)
 PROGRESS = SiteProgress("north", 5, -1, 4, 1.5)
 MEASURED = Evaluation(
-    9, 8, True, 1, np.ones(2), np.eye(2), np.ones((1, 2, 3)), {"auroc": np.nan}, {"auroc": np.nan}
+    9,
+    8,
+    True,
+    1,
+    np.ones(2),
+    np.ones(3, np.float32),
+    np.ones((1, 2, 3)),
+    {"auroc": np.nan},
+    {"auroc": np.nan},
 )
 STEP = StepRequest(StepKey("s", 0, "train"), 1, UPDATE.arrays, Grant(3, "because"))
 

@@ -213,5 +213,5 @@ def test_a_frozen_study_may_ask_for_more_readers_than_a_rehearsal_has_by_itself(
     content = document(parse(minimal(), settings))
     content.pop("simulation")
     assert parse(content).reading.readers_per_case == 3
-    with pytest.raises(StudyError, match="at most simulation.readers.per_site = 1"):
+    with pytest.raises(StudyError, match=r"at most simulation\.readers\.per_site = 1"):
         parse(minimal(), ["reading.readers_per_case=3", "simulation.readers.per_site=1"])

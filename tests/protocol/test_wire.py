@@ -32,7 +32,15 @@ PROGRESS = SiteProgress("north", 5, -1, 4, 1.5)
 W = {"conv/weight": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array(7)}
 UPDATE = SiteUpdate("north", W, 4.0, 0.7, 10)
 MEASURED = Evaluation(
-    9, 8, True, 1, np.ones(2), np.eye(2), np.ones((1, 2, 3)), {"auroc": 0.5}, {"auroc": 0.01}
+    9,
+    8,
+    True,
+    1,
+    np.ones(2),
+    np.ones(3, np.float32),
+    np.ones((1, 2, 3)),
+    {"auroc": 0.5},
+    {"auroc": 0.01},
 )
 RECORDS = [
     Reading("c1", "ann", "2026-01-31T10:00:00Z", 12.5, "answered", (0, 1)),
