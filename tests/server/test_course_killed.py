@@ -11,6 +11,8 @@ from protocol.codec import digest
 from server.course import Milestone
 from server.ledger import Ledger, Stage
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("north", "south", "west")
 World = Any
 

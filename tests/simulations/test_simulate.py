@@ -234,6 +234,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_run_to_their_end(name: str, small_npz: Path, tmp_path: Path) -> None:
     plan = plan_of(study(**VARIANTS[name]), str(small_npz), ["default"], [0])

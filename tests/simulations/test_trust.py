@@ -16,6 +16,8 @@ from server.events import Event
 from simulations.plan import PlanError, Task, plan_of
 from simulations.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 STUDY: dict[str, Any] = {
     "schema": 1,
     "name": "trust",

@@ -19,6 +19,8 @@ from client.home import HomeConfig, make_home, open_store
 from client.joining import make_site
 from client.patients import site_key
 
+pytestmark = pytest.mark.slow
+
 Made = Callable[..., Dataset]
 Write = Callable[..., Path]
 

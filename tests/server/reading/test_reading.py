@@ -13,6 +13,8 @@ from server import account
 from server.federation import QuorumLost
 from server.ledger import Ledger, Stage
 
+pytestmark = pytest.mark.slow
+
 Torn = Any
 
 

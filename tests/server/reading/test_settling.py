@@ -7,10 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from protocol.records import Grant, SiteProgress
 from protocol.steps import Code, Refusal
 from server import account
 from server.ledger import Stage
+
+pytestmark = pytest.mark.slow
 
 Torn = Any
 ONE = "budget.total=12"  # one cycle pays it all
