@@ -150,7 +150,7 @@ class Federation:
             else:
                 yield reply
         self._late |= set(exchange.late)
-        self._away = exchange.absent()
+        self._away = (self._away - contents.keys()) | exchange.absent()
         if answered < self.needed:
             told = ", ".join(f"{site}: {code}" for site, code in failed.items())
             raise QuorumLost(

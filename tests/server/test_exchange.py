@@ -193,6 +193,10 @@ def test_a_site_that_stays_away_is_glanced_at_and_waited_for_when_it_is_back(
     began = time.monotonic()
     assert answered(asked) == ["east", "mid", "north"]
     assert 0.02 <= time.monotonic() - began < 0.5
+    list(asked.ask_all(STAGE, {}, NAMES[1:]))  # who is not asked is not forgotten
+    began = time.monotonic()
+    answered(asked)
+    assert time.monotonic() - began < 0.5
     grid.offline = set()
     assert answered(asked) == NAMES
     grid.offline = {900}
