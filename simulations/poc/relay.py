@@ -56,6 +56,7 @@ class Relay:
         self._loop.call_soon_threadsafe(self._loop.stop)
         if self._thread is not None:
             self._thread.join(10)
+        self._loop.close()
 
     async def _cut(self) -> None:
         if self._server is not None:
