@@ -51,8 +51,9 @@ class Relay:
         asyncio.run_coroutine_threadsafe(self._heal(), self._loop).result(10)
 
     def stop(self) -> None:
-        """Cut, and end the thread."""
+        """Cut, and end the thread once every connection is done with."""
         self.cut()
+        asyncio.run_coroutine_threadsafe(_quiet(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         if self._thread is not None:
             self._thread.join(10)
@@ -102,3 +103,10 @@ class Relay:
                 await writer.drain()
         with suppress(OSError, RuntimeError):
             writer.close()
+
+
+async def _quiet() -> None:
+    """Wait until nothing else runs in this loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=5)
