@@ -21,16 +21,18 @@ class Relay:
         port: where it listens.
         target: the port it passes to.
         facing_site: with it, the site's TLS ends here, so that plain bytes can be written down.
-        facing_server: with it, TLS begins anew towards the server, with the protocol (ALPN) that
-            the site has chosen.
+        facing_server: with it, TLS begins anew towards the server; it is given the site's end,
+            which knows the site's certificate and the protocol (ALPN) that was chosen.
         record: file that gets every byte that came from the site.
+        passed: bytes that came from the site.
     """
 
     port: int
     target: int
     facing_site: ssl.SSLContext | None = None
-    facing_server: Callable[[str | None], ssl.SSLContext] | None = None
+    facing_server: Callable[[ssl.SSLObject], ssl.SSLContext] | None = None
     record: Path | None = None
+    passed: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
     _server: asyncio.Server | None = None
@@ -75,7 +77,7 @@ class Relay:
         outside = writer.get_extra_info("ssl_object")
         context = None
         if self.facing_server is not None and outside is not None:
-            context = self.facing_server(outside.selected_alpn_protocol())
+            context = self.facing_server(outside)
         try:
             there, onward = await asyncio.open_connection(
                 "127.0.0.1",
@@ -87,22 +89,27 @@ class Relay:
             writer.transport.abort()
             return
         self._open |= {writer, onward}
-        up, down = self._pass(reader, onward, self.record), self._pass(there, writer, None)
+        up, down = self._pass(reader, onward, True), self._pass(there, writer, False)
         await asyncio.gather(up, down)
         self._open -= {writer, onward}
 
     async def _pass(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: Path | None
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bool
     ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while block := await reader.read(CHUNK):
-                if record is not None:
-                    with record.open("ab") as file:
-                        file.write(block)
+                if sent:
+                    self._note(block)
                 writer.write(block)
                 await writer.drain()
         with suppress(OSError, RuntimeError):
             writer.close()
+
+    def _note(self, block: bytes) -> None:
+        self.passed += len(block)
+        if self.record is not None:
+            with self.record.open("ab") as file:
+                file.write(block)
 
 
 async def _quiet() -> None:

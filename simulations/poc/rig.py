@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from daemons.ports import free_port
+from server.home import make_home, read_config
 from simulations.poc.follow import Follower
 from simulations.poc.layout import Layout, site_names
 from simulations.poc.prepare import prepare, submitted
@@ -125,6 +127,14 @@ class Broken:
         out = str(self.layout.out)
         inside = out in words or (one.info["cwd"] or "").startswith(out)
         return inside and one.pid != os.getpid()
+
+
+def room_for_relay(layout: Layout) -> tuple[int, int]:
+    """The port that sites dial, which is free now, and the one where the server listens instead."""
+    config = read_config(layout.server)
+    behind = free_port()
+    make_home(layout.server, config.model_copy(update={"listen": f"127.0.0.1:{behind}"}))
+    return int(config.address.rpartition(":")[2]), behind
 
 
 @contextmanager

@@ -8,17 +8,16 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from client.home import HomePaths, make_home, read_config
-from daemons.ports import free_port
 from server.home import ServerPaths
-from server.home import read_config as read_server
 from simulations.poc.layout import Layout
 from simulations.poc.relay import Relay
-from simulations.poc.rig import federation
+from simulations.poc.rig import federation, room_for_relay
 from simulations.poc.soundness import check_sound, rows
 
 pytestmark = pytest.mark.faults
@@ -30,42 +29,36 @@ NAME = "ZZYZX-DOE-JANE-19700101"
 
 
 def plant(layout: Layout) -> None:
-    """Canaries in the pixels and in the file name of the first site's images."""
-    home = layout.site("site-01")
-    images = np.load(home / "images.npy")
-    images[:, 0, 0, : len(PIXELS)] = PIXELS
-    np.save(home / f"{NAME}.npy", images, allow_pickle=False)
-    (home / "images.npy").unlink()
-    make_home(home, read_config(home).model_copy(update={"images": f"{NAME}.npy"}))
+    """Canaries in the pixels and in the file names of every site's images."""
+    for name in layout.names:
+        home = layout.site(name)
+        images = np.load(home / "images.npy")
+        images[:, 0, 0, : len(PIXELS)] = PIXELS
+        np.save(home / f"{NAME}.npy", images, allow_pickle=False)
+        (home / "images.npy").unlink()
+        make_home(home, read_config(home).model_copy(update={"images": f"{NAME}.npy"}))
 
 
 def between(layout: Layout, record: Path) -> Relay:
     """A relay that can read what it passes, since it holds the keys of both ends."""
     pki = ServerPaths(layout.server).pki
-    site = HomePaths(layout.site("site-01"))
     facing = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     facing.load_cert_chain(pki / "server.crt", pki / "server.key")
     facing.load_verify_locations(pki / "site-ca.crt")
     facing.verify_mode = ssl.CERT_REQUIRED
     facing.set_alpn_protocols(["h2", "http/1.1"])
 
-    def onward(chosen: str | None) -> ssl.SSLContext:
+    def onward(end: ssl.SSLObject) -> ssl.SSLContext:
+        shown: Any = end.getpeercert()
+        names = {key: value for part in shown["subject"] for key, value in part}
+        site = HomePaths(layout.site(names["commonName"]))
         context = ssl.create_default_context(cafile=str(pki / "server-ca.crt"))
         context.load_cert_chain(site.kit / "site.crt", site.keys / "coordination.key")
-        if chosen:
+        if chosen := end.selected_alpn_protocol():
             context.set_alpn_protocols([chosen])
         return context
 
-    target = int(read_server(layout.server).address.rpartition(":")[2])
-    return Relay(free_port(), target, facing, onward, record)
-
-
-def dial(layout: Layout, port: int) -> None:
-    home = layout.site("site-01")
-    config = read_config(home)
-    assert config.deployment is not None
-    changed = config.deployment.model_copy(update={"server": f"localhost:{port}"})
-    make_home(home, config.model_copy(update={"deployment": changed}))
+    return Relay(*room_for_relay(layout), facing, onward, record)
 
 
 def disguises(canary: bytes) -> list[bytes]:
@@ -82,7 +75,6 @@ def test_no_canary_is_in_anything_that_a_site_sends(tmp_path: Path) -> None:
         plant(layout)
         relays.append(between(layout, record))
         relays[0].start()
-        dial(layout, relays[0].port)
 
     with federation(tmp_path / "poc", 2, before=before) as broken:
         assert broken.until_over() == "ended"
@@ -118,7 +110,8 @@ print(json.dumps({"code": done.returncode, "err": done.stderr[-2000:], "frames":
 """
 
 NAMESPACE = """
-ip link set lo up && ip link add eyes type dummy && ip link set eyes up &&
+ip link set lo up && ip link add eyes type veth peer name far && ip link set eyes up &&
+ip link set far up &&
 ip addr add 192.0.2.1/24 dev eyes && ip route add default via 192.0.2.2 &&
 ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev eyes nud permanent &&
 (echo 1 > /proc/sys/net/ipv6/conf/eyes/disable_ipv6; true) && exec "$@"

@@ -12,48 +12,38 @@ from pathlib import Path
 
 import pytest
 
-from client.home import HomePaths, make_home, open_store, read_config
-from daemons.ports import free_port
-from server.home import read_config as read_server
+from client.home import HomePaths, open_store
 from simulations.poc.commands import ask
+from simulations.poc.layout import Layout
 from simulations.poc.relay import Relay
-from simulations.poc.rig import Broken, federation, sabotage
+from simulations.poc.rig import federation, room_for_relay, sabotage
 from simulations.poc.soundness import check_budget, check_sound
 
 pytestmark = pytest.mark.faults
 
 
-def port_of(broken: Broken) -> int:
-    return int(read_server(broken.layout.server).address.rpartition(":")[2])
-
-
-def dial(broken: Broken, name: str, port: int) -> None:
-    """Let a site dial another port: of a relay, say."""
-    home = broken.layout.site(name)
-    config = read_config(home)
-    assert config.deployment is not None
-    changed = config.deployment.model_copy(update={"server": f"localhost:{port}"})
-    make_home(home, config.model_copy(update={"deployment": changed}))
-
-
 def test_a_network_is_cut_for_thirty_seconds(tmp_path: Path) -> None:
-    with federation(tmp_path / "poc", 3) as broken:
-        relay = Relay(free_port(), port_of(broken))
-        relay.start()
-        broken.stop("site-01")
-        dial(broken, "site-01", relay.port)
-        broken.start("site-01")
+    """Between all sites and the server, twice."""
+    relays: list[Relay] = []
+
+    def between(layout: Layout) -> None:
+        relays.append(Relay(*room_for_relay(layout)))
+        relays[0].start()
+
+    with federation(tmp_path / "poc", 3, before=between) as broken:
 
         def cut() -> None:
-            relay.cut()
+            broken.reads("site-01")
+            relays[0].cut()
             time.sleep(30)
-            relay.heal()
+            relays[0].heal()
 
-        work = sabotage([cut, cut], pause=30.0)
+        work = sabotage([cut, cut], pause=20.0)
         assert broken.until_over() == "ended"
         work.join(200.0)
         check_sound(broken.layout, broken.identity)
-        relay.stop()
+    assert relays[0].passed > 0
+    relays[0].stop()
 
 
 @contextmanager
