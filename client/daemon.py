@@ -20,7 +20,7 @@ def become(home: Path, port: int, silence: float) -> None:
         port: as `services` takes it, like silence.
     """
     words = ["--home", str(home), "--port", str(port), "--silence", str(silence)]
-    os.execv(sys.executable, [sys.executable, "-Iu", "-m", "client.daemon", *words])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-Iu", "-m", "client.daemon", *words])  # noqa: S606 - ourselves
 
 
 def main() -> None:

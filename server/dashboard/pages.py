@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from protocol.records import CycleRecord, SiteEvaluation, SiteProgress, SiteReport
@@ -13,6 +12,7 @@ from protocol.study import Study
 from server import account
 from server.home import ServerPaths
 from server.ledger import Ledger, Stage
+from server.overview import days_left
 from server.registry.alarm_shelf import AlarmShelf
 from server.registry.presence_shelf import PresenceShelf, Reached
 from server.registry.registry import Registry, now
@@ -60,7 +60,7 @@ def sites(paths: ServerPaths, identity: str = "") -> dict[str, Any]:
                     "node_online": presence.node_online if presence else None,
                     "skew": presence.skew if presence else None,
                     "versions": dict(presence.versions) if presence else {},
-                    "days_left": _days_left(site.not_after),
+                    "days_left": days_left(site.not_after),
                 }
             )
         return {"at": _at(), "sites": rows, "alarms": _alarms(registry)}
@@ -195,10 +195,6 @@ def _alarms(registry: Registry) -> list[dict[str, str]]:
         {"at": a.at, "site": a.site, "kind": a.kind, "words": a.words}
         for a in AlarmShelf(registry.connection).standing()
     ]
-
-
-def _days_left(not_after: str) -> int:
-    return (datetime.fromisoformat(not_after) - datetime.now(UTC)).days
 
 
 def _at() -> str:

@@ -58,7 +58,7 @@ class StudyShelf:
         """A new study, submitted now."""
         at = now()
         self.connection.execute(
-            f"INSERT INTO studies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",  # noqa: S608
+            f"INSERT INTO studies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",  # noqa: S608 - fixed names
             (
                 row.identity,
                 row.name,
@@ -102,7 +102,7 @@ class StudyShelf:
         """
         marks, at = ", ".join("?" * len(since)), now()
         done = self.connection.execute(
-            "UPDATE studies SET state = ?, changed = ? WHERE identity = ? "  # noqa: S608
+            "UPDATE studies SET state = ?, changed = ? WHERE identity = ? "  # noqa: S608 - fixed names
             f"AND state IN ({marks})",
             (state, at, identity, *since),
         )
@@ -145,7 +145,7 @@ class StudyShelf:
         )
 
     def _rows(self, clause: str, *values: Any) -> list[StudyRow]:
-        found = self.connection.execute(f"SELECT {_COLUMNS} FROM studies {clause}", values)  # noqa: S608
+        found = self.connection.execute(f"SELECT {_COLUMNS} FROM studies {clause}", values)  # noqa: S608 - fixed names
         return [self._row(*row) for row in found.fetchall()]
 
     @staticmethod
