@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from daemons.ports import is_listening
+from daemons.ports import is_listening, near
 from daemons.preflight import Found, fail, ok, warn
 from daemons.status import read_status
 
@@ -157,8 +157,7 @@ def check_own_port(run: Path, host: str, port: int, setting: str) -> Found:
     """
     where = f"{host}:{port}"
     if read_status(run).state == "running":
-        near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound
-        listening = is_listening(near, port)
+        listening = is_listening(near(host), port)
         return ok(f"{where} is the running daemon's") if listening else _silent(where)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -174,7 +174,7 @@ def _heartbeat(beat: Callable[[], bool]) -> HeartbeatSender:
             if error.response.status_code != httpx.codes.UNAUTHORIZED:  # there flwr ends by itself
                 os.kill(os.getpid(), signal.SIGTERM)
             raise
-        except Exception:
+        except Exception:  # whatever it is, flwr's thread would die of it and the process stay
             os.kill(os.getpid(), signal.SIGTERM)
             raise
 

@@ -113,7 +113,7 @@ def _axes(affine: NDArray[Any]) -> NDArray[Any]:
     """(3, 2): for each stored axis the axis of the body that it follows, and 1 or -1."""
     from nibabel import orientations
 
-    axes: NDArray[Any] = orientations.io_orientation(affine)  # type: ignore[no-untyped-call]
+    axes: NDArray[Any] = orientations.io_orientation(affine)  # type: ignore[no-untyped-call]  # untyped in nibabel
     return axes
 
 

@@ -8,7 +8,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from daemons.ports import is_listening
+from daemons.ports import is_listening, near
 from daemons.service import Alive, Service
 from server.flower import nginx
 from server.flower.serverapp import write_launchers
@@ -123,4 +123,4 @@ def _silent(home: Path, alive: Alive) -> str:
 def _open(listen: str) -> bool:
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
-    return is_listening({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port))  # noqa: S104
+    return is_listening(near(host), int(port))
