@@ -18,6 +18,7 @@ Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Indices: TypeAlias = NDArray[np.int64]
 Answer: TypeAlias = Literal["answered", "unsure", "unreadable"]
 Purpose: TypeAlias = Literal["query", "explore", "audit"]
+Stage: TypeAlias = Literal["blind", "repeat", "after-ai"]
 
 UNCERTAINTY_BINS = 32
 """Equal bins over [0, 1] of the normalised predictive entropy in a site's report."""
@@ -36,6 +37,8 @@ class Reading:
         value: (classes,) of 0 and 1, several ones only in a multi-label task; empty unless
             answered.
         adjudicating: given after the readers' own answers were shown, to settle them.
+        stage: "blind" is a reader's first answer; "repeat" the same reader's to a case that came
+            back unmarked; "after-ai" a changed mind, once the model's opinion was shown.
     """
 
     case: str
@@ -45,6 +48,7 @@ class Reading:
     answer: Answer
     value: tuple[int, ...] = ()
     adjudicating: bool = False
+    stage: Stage = "blind"
 
 
 @dataclass(frozen=True, slots=True)

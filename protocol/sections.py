@@ -222,6 +222,38 @@ class ReadingRule(Section):
     )
     consensus: str = Field("majority", min_length=1, description="a name of the consensus table")
     arguments: Arguments = Field(default_factory=dict, description="of the consensus")
+    second_share: Share = Field(
+        0.0, description="share of the cases, drawn by chance, that one reader more answers"
+    )
+    repeats: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="share of a reader's cases that come back to them unmarked, to see how "
+        "consistent they are; each spends a reading and trains nothing",
+    )
+    practice: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="practice cases of the site that a reader answers, and is told the answer of, "
+        "before the first real one",
+    )
+    show_ai: Literal["never", "after"] = Field(
+        "never",
+        description="after: readers may look at the model's opinion once their own is saved",
+    )
+    trains: Literal["blind", "after-ai"] = Field(
+        "blind",
+        description="the answer that trains where a reader changed their mind on seeing the "
+        "model's opinion; audit cases keep the blind one",
+    )
+
+    @model_validator(mode="after")
+    def _shown(self) -> ReadingRule:
+        if self.trains == "after-ai" and self.show_ai == "never":
+            raise refuse("reading.trains", self.trains, 'blind, or show_ai = "after"')
+        return self
 
 
 class Aggregation(Section):

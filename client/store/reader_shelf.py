@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Role: TypeAlias = Literal["reader", "adjudicator", "admin"]
+Role: TypeAlias = Literal["reader", "adjudicator", "admin", "auditor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Account:
     Attributes:
         name: as their readings say.
         role: a reader answers blind, an adjudicator settles what readers disagree on, an admin
-            sees how far the room is.
+            sees how far the room is, an auditor the audit log.
         password: its hash, as `daemons.web.passwords` keeps it.
         added: UTC, ISO 8601.
     """

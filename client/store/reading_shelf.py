@@ -56,8 +56,8 @@ NO_REMARKS = Remarks()
 
 _APPEND = (
     'INSERT INTO readings (study, cycle, "case", purpose, reader, at, seconds, answer, value, '
-    "adjudicating, submission, confidence, reason, comment, replaces) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "adjudicating, stage, submission, confidence, reason, comment, replaces) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -171,11 +171,11 @@ class ReadingShelf:
     def spent(self, study: str, cycle: int | None = None) -> tuple[int, float]:
         """Answers given and their active seconds, in a cycle or in all of them.
 
-        One that was withdrawn stays counted, and the one in its place is not counted again.
+        One withdrawn stays counted, the one in its place and what came after seeing the AI do not.
         """
         row = self.connection.execute(
             "SELECT count(*) - count(replaces), coalesce(sum(seconds), 0.0) FROM readings "
-            "WHERE study = :study AND (:cycle IS NULL OR cycle = :cycle)",
+            "WHERE study = :study AND stage != 'after-ai' AND (:cycle IS NULL OR cycle = :cycle)",
             {"study": study, "cycle": cycle},
         ).fetchone()
         return int(row[0]), float(row[1])
@@ -194,8 +194,8 @@ class ReadingShelf:
         row = self.connection.execute(
             "SELECT count(*) - count(replaces), "
             "coalesce(sum(purpose = 'audit' AND replaces IS NULL), 0), "
-            "coalesce(sum(seconds), 0.0), "
-            "coalesce(max(at), '') FROM readings WHERE study = ? AND cycle <= ?",
+            "coalesce(sum(seconds), 0.0), coalesce(max(at), '') FROM readings "
+            "WHERE study = ? AND stage != 'after-ai' AND cycle <= ?",
             (study, cycle),
         ).fetchone()
         return Total(*row)
@@ -236,7 +236,8 @@ def _told(reading: Reading, remarks: Remarks) -> tuple[object, ...]:
     value = json.dumps(list(reading.value))
     said = (reading.reader, reading.at, reading.seconds, reading.answer, value)
     beside = (remarks.submission, remarks.confidence, remarks.reason, remarks.comment)
-    return (*said, int(reading.adjudicating), *beside, remarks.replaces)
+    how = (int(reading.adjudicating), reading.stage)
+    return (*said, *how, *beside, remarks.replaces)
 
 
 def _readings(connection: sqlite3.Connection, study: str, clause: str) -> list[Reading]:

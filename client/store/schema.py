@@ -208,4 +208,47 @@ CREATE TABLE locators (               -- where the pixels of an imported case ar
 CREATE INDEX cases_by_row ON cases (row);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = """
+ALTER TABLE readings ADD COLUMN stage TEXT NOT NULL DEFAULT 'blind'
+    CHECK (stage IN ('blind', 'repeat', 'after-ai'));
+DROP VIEW standing;
+CREATE VIEW standing AS               -- the readings that count: first answers, not taken back
+    SELECT * FROM readings
+    WHERE stage = 'blind' AND id NOT IN (SELECT reading FROM withdrawals);
+CREATE TABLE opinions (               -- what the model said of an opened case; blind until answered
+    study TEXT NOT NULL REFERENCES studies (identity),
+    cycle INTEGER NOT NULL,
+    "case" INTEGER NOT NULL REFERENCES cases (id),
+    probs TEXT NOT NULL,              -- JSON, (classes,)
+    why TEXT NOT NULL,                -- why the case was asked for, in words
+    saliency BLOB NOT NULL,           -- rows x columns of 0 to 255, or empty
+    rows INTEGER NOT NULL,
+    PRIMARY KEY (study, cycle, "case")
+);
+CREATE TABLE practice (               -- cases with a known answer; their patients are in no pool
+    "case" INTEGER PRIMARY KEY REFERENCES cases (id),
+    value TEXT NOT NULL,              -- JSON, (classes,) of 0 and 1
+    words TEXT NOT NULL DEFAULT ''    -- shown with the answer
+);
+CREATE TABLE practised (              -- answers to practice cases; nothing is trained on them
+    study TEXT NOT NULL REFERENCES studies (identity),
+    reader TEXT NOT NULL,
+    "case" INTEGER NOT NULL REFERENCES cases (id),
+    at TEXT NOT NULL,
+    answer TEXT NOT NULL CHECK (answer IN ('answered', 'unsure', 'unreadable')),
+    value TEXT NOT NULL,
+    PRIMARY KEY (study, reader, "case")
+);
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY,
+    role TEXT NOT NULL CHECK (role IN ('reader', 'adjudicator', 'admin', 'auditor')),
+    password TEXT NOT NULL,           -- argon2id, with its salt
+    added TEXT NOT NULL,
+    removed TEXT NOT NULL DEFAULT ''  -- when, ISO 8601; a name stays with its readings
+);
+INSERT INTO accounts SELECT * FROM readers;
+DROP TABLE readers;
+ALTER TABLE accounts RENAME TO readers;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
