@@ -1,0 +1,166 @@
+// The case on the screen: its image, and what becomes of the answer.
+
+import { Refused, post, submissionKey } from "/page/api.js";
+import { Labels, element } from "/page/labels.js";
+import { byId, hold, look, room, say, trouble } from "/page/room.js";
+import { Viewer } from "/page/viewer.js";
+
+const AGAIN = 2_000; // ms before an answer that was not saved is sent again
+
+const pause = (time) => new Promise((done) => setTimeout(done, time));
+
+Object.assign(room, {
+  viewer: new Viewer(byId("canvas"), painted),
+  labels: new Labels((answer, value, reason) => room.send(answer, value, reason)),
+
+  async send(answer, value = [], reason = "") {
+    if (room.busy || !room.image) return;
+    room.unsaved = {
+      study: room.study.identity, cycle: room.offer.cycle, position: room.offer.case.position,
+      submission: submissionKey(), answer, value, reason, seconds: room.clock.seconds,
+      confidence: room.labels.confidence, comment: byId("comment").value.trim(),
+    };
+    await deliver();
+  },
+
+  async undo() {
+    if (room.busy || !room.study) return;
+    hold(true);
+    try {
+      const offer = await post("/api/undo", { study: room.study.identity });
+      say("Taken back: the case is here again.", "good");
+      await present(offer);
+    } catch (error) {
+      await trouble(error);
+    } finally {
+      hold(false);
+    }
+  },
+
+  invert() {
+    room.viewer.invert();
+    document.querySelector('[data-do="invert"]').setAttribute("aria-pressed", String(room.viewer.inverted));
+  },
+
+  async step(by) {
+    const image = room.image;
+    if (!image || image.header.slices < 2) return;
+    const number = Math.min(Math.max(room.viewer.number + by, 0), image.header.slices - 1);
+    room.viewer.number = number; // so that quick steps add up
+    try {
+      await room.shelf.slice(image, number);
+      if (room.image === image && room.viewer.number === number) room.viewer.show(number);
+    } catch (error) {
+      await trouble(error);
+    }
+  },
+});
+
+// Until the room says that it is on the disk, nothing says "saved"; sent again, it is the same answer.
+export async function deliver() {
+  hold(true);
+  say("Saving …");
+  try {
+    const offer = await kept();
+    await present(offer || (await post("/api/next", { study: room.study.identity })));
+  } catch (error) {
+    await trouble(error);
+  } finally {
+    hold(false);
+  }
+}
+
+// What comes after the unsaved answer, once it was saved; null where it was refused for good.
+async function kept() {
+  for (;;) {
+    try {
+      const offer = await post("/api/answer", room.unsaved);
+      room.unsaved = null;
+      say("Saved.", "good");
+      return offer;
+    } catch (error) {
+      if (error instanceof Refused && error.status === 401) throw error;
+      if (error instanceof Refused && error.status < 500) {
+        room.unsaved = null;
+        say(`Not kept: ${error.message}.`, "bad");
+        return null;
+      }
+      say("Not saved yet; trying again. Please leave this page open.", "bad");
+      await pause(AGAIN);
+    }
+  }
+}
+
+export async function following() {
+  await present(await post("/api/next", { study: room.study.identity }));
+}
+
+export async function present(offer) {
+  room.offer = offer;
+  const labels = offer.today === 1 ? "1 label" : `${offer.today} labels`;
+  byId("today").textContent = `${labels} today`;
+  if (!offer.case) {
+    room.image = null;
+    room.viewer.clear();
+    byId("empty-title").textContent = offer.why.split(":")[0].replace(/\.$/, "");
+    byId("empty-words").textContent = offer.why.includes(":") ? offer.why.split(":")[1].trim() : "This page looks again by itself.";
+    byId("empty-today").textContent = `${labels} came from you today.`;
+    byId("empty-undo").hidden = !offer.today;
+    look("empty");
+    return;
+  }
+  const place = placeOf(offer.case.position);
+  look("desk");
+  room.labels.begin(offer.case.adjudicating, offer.case.readings);
+  room.image = null;
+  byId("loading").textContent = "";
+  const slow = setTimeout(() => { byId("loading").textContent = "The image is on its way …"; room.viewer.clear(); }, 150);
+  try {
+    const image = await room.shelf.show(place);
+    if (room.offer !== offer) return;
+    room.image = image;
+    room.viewer.set(image);
+    edges(image.header.directions);
+    presets();
+    room.clock.start();
+    room.shelf.ahead(offer.ahead.map(placeOf));
+    room.shelf.fill(image);
+  } catch (error) {
+    if (error instanceof Refused && error.status === 410) say("Its image cannot be had. Press x, and say why.", "bad");
+    else throw error;
+    room.image = { place, header: { slices: 1 }, slices: new Map() }; // it can be answered as not readable
+  } finally {
+    clearTimeout(slow);
+    byId("loading").textContent = "";
+  }
+}
+
+function placeOf(position) {
+  return { study: room.study.identity, cycle: room.offer.cycle, position };
+}
+
+function painted() {
+  byId("readout").textContent = room.viewer.readout;
+  document.querySelector('[data-do="invert"]').setAttribute("aria-pressed", String(Boolean(room.viewer.inverted)));
+  for (const [i, button] of [...byId("presets").children].entries()) {
+    button.setAttribute("aria-pressed", String(room.viewer.presets[i].name === room.viewer.named));
+  }
+  if (room.image) performance.mark("painted");
+}
+
+function presets() {
+  byId("presets").replaceChildren(...room.viewer.presets.slice(0, 9).map((preset, i) => {
+    const button = element("button", `${preset.name} `);
+    button.type = "button";
+    button.append(element("kbd", `Shift ${i + 1}`));
+    button.addEventListener("click", () => room.viewer.preset(i));
+    return button;
+  }));
+  room.viewer.draw();
+}
+
+function edges([left, right, top, bottom]) {
+  Object.entries({ left, right, top, bottom }).forEach(([side, letter]) => {
+    byId(`edge-${side}`).textContent = letter;
+  });
+}
