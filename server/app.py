@@ -19,7 +19,8 @@ from server.exchange import Halted, Superseded
 from server.federation import Federation, QuorumLost, SitesMissing
 from server.ledger import Ledger
 from server.models import ModelShelf
-from strategies.chosen import decisions
+from strategies.aggregation import TooFewUpdates
+from strategies.chosen import check_sites, decisions
 
 _LOG = logging.getLogger("wardround.server")
 
@@ -44,6 +45,7 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
     Raises:
         StudyError: a name in the study means nothing here.
         SitesMissing, QuorumLost: the sites did not come, or did not answer.
+        TooFewUpdates: fewer have trained than the aggregator can judge.
         NotThisStudy: the home holds another run.
         SchemaTooNew: a newer wardround wrote the ledger.
     """
@@ -54,7 +56,7 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
         _LOG.info("the study was halted; the same command goes on with it")
     except Superseded:
         _LOG.info("a newer start of this study has spoken to the sites; this one ends")
-    except (QuorumLost, SitesMissing) as lost:
+    except (QuorumLost, SitesMissing, TooFewUpdates) as lost:
         _LOG.error("%s; the same command goes on once they are back", lost)
         assignment.lost(str(lost))
         raise
@@ -64,8 +66,8 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
 
 def _carry_out(assignment: Assignment, grid: Grid) -> None:
     study = assignment.study
-    study.check_sites(assignment.sites)
     chosen = decisions(study, assignment.rehearsal)
+    check_sites(study, chosen, assignment.sites)
     assignment.home.mkdir(parents=True, exist_ok=True)
     ledger = Ledger.open(
         assignment.home / "ledger.db",

@@ -19,7 +19,7 @@ from server.registry.registry import Registry
 from server.registry.site_shelf import SiteShelf
 from server.registry.study_shelf import OPEN, StudyRow, StudyShelf
 from server.study_folder import StudyFolder, Submission
-from strategies.chosen import decisions
+from strategies.chosen import check_sites, decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def submit(
 def _checked(registry: Registry, study: Study, asked: Sequence[str]) -> tuple[str, ...]:
     """Who takes part, if this study may be taken in now."""
     names = _participants(SiteShelf(registry.connection), asked)
-    study.check_sites(len(names))
+    check_sites(study, decisions(study), len(names))
     _check_new(StudyShelf(registry.connection), study)
     return names
 

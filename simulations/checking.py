@@ -13,7 +13,7 @@ from client.cases.open import open_cases
 from protocol.records import Indices
 from protocol.study import Study, load
 from simulations.hospitals import rows_of, site_key
-from strategies.chosen import decisions
+from strategies.chosen import check_sites, decisions
 from strategies.metrics.table import METRICS
 from strategies.metrics.widths import expected_half_width
 
@@ -93,15 +93,15 @@ def check_study(file: Path, overrides: Sequence[str], data: str | None) -> Check
         StudyError, CasesError, SplitError: what is refused, in one sentence.
     """
     study = load(file, overrides)
-    decisions(study, allow_import=True)
+    chosen = decisions(study, allow_import=True)
     if data is None:
-        study.check_sites(study.simulation.sites)
+        check_sites(study, chosen, study.simulation.sites)
         return Checked(study, {})
     cases = open_cases(data, study.task, study.seed)
     if cases.targets is None:
         raise ValueError(f"{data}: no labels; expected widths need one for every case")
     rows = rows_of(study, cases)
-    study.check_sites(len(rows))
+    check_sites(study, chosen, len(rows))
     expected = {
         name: _expected(study, cases, own, (number, len(rows)))
         for number, (name, own) in enumerate(rows.items())

@@ -21,6 +21,7 @@ from simulations.hospitals import Hospitals, rows_of
 from simulations.plan import FULL, Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
 from simulations.run import carry_out, digest_of
+from strategies.chosen import check_sites, decisions
 
 Watch = Callable[[Task, Event], None]
 
@@ -43,8 +44,10 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
     with _locked(out):
         cases = plan.cases()
         for seed in plan.seeds:
-            study = plan.study_of(plan.arms[0], seed)
-            study.check_sites(len(rows_of(study, cases)))
+            sites = len(rows_of(plan.study_of(plan.arms[0], seed), cases))
+            for arm in plan.arms:
+                study = plan.study_of(arm, seed)
+                check_sites(study, decisions(study, allow_import=True), sites)
         _refuse_other_data(cases, out)
         plan.save(out)
         _describe(plan, cases, out)

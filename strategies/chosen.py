@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -84,6 +85,22 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
         consensus=chosen("reading.consensus", CONSENSUS, reading.consensus, kind),
         stopping=chosen("stopping.rule", STOPPING, study.stopping.rule, study.stopping.arguments),
     )
+
+
+def check_sites(study: Study, chosen: Decisions, sites: int) -> None:
+    """Refuse a study that so many sites cannot run.
+
+    Raises:
+        StudyError: a cycle's budget is too small for them, or a quorum of them too few to average.
+    """
+    study.check_sites(sites)
+    least, quorum = chosen.aggregator.least_sites, study.aggregation.quorum
+    if (answering := math.ceil(quorum * sites - 1e-9)) < least:
+        raise StudyError(
+            f"aggregation.name = {study.aggregation.name!r}: it compares {least} sites or more, "
+            f"and a quorum of {sites} sites is {answering}; accepted are more sites, "
+            "a higher aggregation.quorum, or fedavg"
+        )
 
 
 def _with(

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from strategies.aggregation.adaptive import FedAdam
-from strategies.aggregation.aggregator import Aggregator
+from strategies.aggregation.aggregator import Aggregator, TooFewUpdates
 from strategies.aggregation.averaging import FedAvg, FedProx
+from strategies.aggregation.robust import Median, MultiKrum, NormBound, TrimmedMean
 
 AGGREGATION: Mapping[str, Callable[..., Aggregator]] = {
     "fedadam": FedAdam,
     "fedavg": FedAvg,
     "fedprox": FedProx,
+    "median": Median,
+    "multi-krum": MultiKrum,
+    "norm-bound": NormBound,
+    "trimmed-mean": TrimmedMean,
 }
 
-__all__ = ["AGGREGATION", "Aggregator", "FedAdam", "FedAvg", "FedProx"]
+__all__ = [
+    "AGGREGATION",
+    "Aggregator",
+    "FedAdam",
+    "FedAvg",
+    "FedProx",
+    "Median",
+    "MultiKrum",
+    "NormBound",
+    "TooFewUpdates",
+    "TrimmedMean",
+]

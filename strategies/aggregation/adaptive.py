@@ -53,6 +53,11 @@ class FedAdam:
         """0: the sites' loss stays as it is."""
         return 0.0
 
+    @property
+    def least_sites(self) -> int:
+        """1: any site that trained makes a mean."""
+        return 1
+
     def step(self, state: GlobalState, updates: Iterable[SiteUpdate]) -> GlobalState:
         """One Adam step; see `Aggregator`.
 

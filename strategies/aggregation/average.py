@@ -33,7 +33,7 @@ def average(arrays: Arrays, updates: Iterable[SiteUpdate]) -> Means | None:
     spare = {name: np.empty(a.shape, dtype=np.float64) for name, a in arrays.items()}
     total, seen = 0.0, set[str]()
     for update in updates:
-        _check(arrays, update, seen)
+        check(arrays, update, seen)
         seen.add(update.site)
         if update.weight > 0:
             total += update.weight
@@ -61,7 +61,7 @@ def cast(means: Mapping[str, NDArray[np.float64]], arrays: Arrays) -> dict[str, 
     return result
 
 
-def _check(arrays: Arrays, update: SiteUpdate, seen: set[str]) -> None:
+def check(arrays: Arrays, update: SiteUpdate, seen: set[str]) -> None:
     """Refuse an update that cannot be averaged, naming its site and array."""
     if update.site in seen:
         raise ValueError(f"two updates of site '{update.site}': accepted is one per round")

@@ -26,6 +26,11 @@ class FedAvg:
         """0: the sites' loss stays as it is."""
         return 0.0
 
+    @property
+    def least_sites(self) -> int:
+        """1: any site that trained makes a mean."""
+        return 1
+
     def step(self, state: GlobalState, updates: Iterable[SiteUpdate]) -> GlobalState:
         """The weighted mean; see `Aggregator`."""
         return _mean_step(state, updates)
@@ -54,6 +59,11 @@ class FedProx:
     def proximal(self) -> float:
         """The strength mu."""
         return self.mu
+
+    @property
+    def least_sites(self) -> int:
+        """1: any site that trained makes a mean."""
+        return 1
 
     def step(self, state: GlobalState, updates: Iterable[SiteUpdate]) -> GlobalState:
         """The weighted mean; see `Aggregator`."""

@@ -40,6 +40,18 @@ def same(a: GlobalState, b: GlobalState) -> bool:
     )
 
 
+ROBUST = sorted(n for n, row in AGGREGATION.items() if not row.streaming)
+STREAMING = sorted(set(AGGREGATION) - set(ROBUST))
+SITES = "abcdefg"  # enough for every row of the table
+
+
+def test_the_sites_of_these_tests_are_enough() -> None:
+    assert max(row().least_sites for row in AGGREGATION.values()) <= len(SITES)
+    assert {n: AGGREGATION[n]().least_sites for n in ROBUST} == {
+        "median": 3, "multi-krum": 5, "norm-bound": 3, "trimmed-mean": 3,
+    }  # fmt: skip
+
+
 @pytest.fixture(params=sorted(AGGREGATION))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -47,7 +59,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_updates_equal_to_the_state_are_a_fixed_point(name: str) -> None:
     state = GlobalState(arrays_of(0))
-    after = AGGREGATION[name]().step(state, [update(s, arrays_of(0), 3.7) for s in "abc"])
+    after = AGGREGATION[name]().step(state, [update(s, arrays_of(0), 3.7) for s in SITES])
     assert all(np.array_equal(after.arrays[n], a) for n, a in state.arrays.items())
     assert after.round == 1
 
@@ -56,7 +68,9 @@ def test_names_shapes_and_dtypes_are_kept(name: str) -> None:
     aggregator = AGGREGATION[name]()
     state = GlobalState(arrays_of(0))
     for round_ in range(2):
-        state = aggregator.step(state, [update(s, arrays_of(i), i) for i, s in enumerate("abc")])
+        state = aggregator.step(
+            state, [update(s, arrays_of(i), i) for i, s in enumerate("x" + SITES)]
+        )
         assert state.round == round_ + 1
     for n, a in arrays_of(0).items():
         assert isinstance(state.arrays[n], np.ndarray)
@@ -66,7 +80,9 @@ def test_names_shapes_and_dtypes_are_kept(name: str) -> None:
 @pytest.mark.parametrize("weights", [(), (0.0,), (0.0, 0.0)])
 def test_without_weight_only_the_round_moves(name: str, weights: tuple[float, ...]) -> None:
     aggregator = AGGREGATION[name]()
-    before = aggregator.step(GlobalState(arrays_of(0)), [update("a", arrays_of(1))])
+    before = aggregator.step(
+        GlobalState(arrays_of(0)), [update(s, arrays_of(i)) for i, s in enumerate(SITES)]
+    )
     after = aggregator.step(
         before, [update(f"s{i}", arrays_of(i), w) for i, w in enumerate(weights)]
     )
@@ -76,10 +92,9 @@ def test_without_weight_only_the_round_moves(name: str, weights: tuple[float, ..
 
 def test_an_update_of_weight_0_changes_nothing(name: str) -> None:
     aggregator, state = AGGREGATION[name](), GlobalState(arrays_of(0))
-    alone = aggregator.step(state, [update("a", arrays_of(1), 2.0)])
-    beside = aggregator.step(
-        state, [update("z", arrays_of(5), 0.0), update("a", arrays_of(1), 2.0)]
-    )
+    some = [update(s, arrays_of(i), 2.0) for i, s in enumerate(SITES)]
+    alone = aggregator.step(state, some)
+    beside = aggregator.step(state, [update("z", arrays_of(50), 0.0), *some])
     assert same(alone, beside)
 
 
@@ -94,6 +109,8 @@ def test_order_of_sites_moves_rounding_only(values: list[tuple[float, float]], s
     shuffled = [updates[i] for i in np.random.default_rng(seed).permutation(len(updates))]
     largest = max(abs(v) for v, _ in values)
     for row in AGGREGATION.values():
+        if len(updates) < row().least_sites:
+            continue
         a, b = row().step(state, updates), row().step(state, shuffled)
         assert abs(a.arrays["w"][0] - b.arrays["w"][0]) <= 1e-12 * max(1.0, largest)
 
@@ -115,6 +132,7 @@ def test_weights_by_hand() -> None:
         assert aggregator.step(GlobalState(one(9.0)), updates).arrays["w"].tolist() == [2.0]
 
 
+@pytest.mark.parametrize("name", STREAMING)
 def test_whole_number_arrays_are_weighted_and_rounded(name: str) -> None:
     updates = [update("a", one(10, np.int64), 3), update("b", one(13, np.int64), 1)]
     after = AGGREGATION[name]().step(GlobalState(one(7, np.int64)), updates)
@@ -136,8 +154,7 @@ def test_a_step_that_the_dtype_cannot_hold_is_refused() -> None:
 
 def test_proximal_is_what_the_study_asks() -> None:
     assert {n: row().proximal for n, row in AGGREGATION.items()} == {
-        "fedadam": 0.0,
-        "fedavg": 0.0,
+        **dict.fromkeys(AGGREGATION, 0.0),
         "fedprox": 0.01,
     }
     assert FedProx(mu=0.3).proximal == 0.3
@@ -176,16 +193,16 @@ def test_memory_that_does_not_fit_is_refused() -> None:
 def test_inputs_are_not_changed(name: str) -> None:
     state, given_ = (
         GlobalState(arrays_of(0)),
-        [update("a", arrays_of(1)), update("b", arrays_of(2))],
+        [update(s, arrays_of(i)) for i, s in enumerate(SITES)],
     )
-    for a in [*state.arrays.values(), *given_[0].arrays.values(), *given_[1].arrays.values()]:
+    for a in [*state.arrays.values(), *(a for u in given_ for a in u.arrays.values())]:
         a.flags.writeable = False
     AGGREGATION[name]().step(state, given_)  # a write would raise
 
 
+@pytest.mark.parametrize("name", STREAMING)
 def test_each_update_is_dropped_before_the_next(name: str) -> None:
     aggregator = AGGREGATION[name]()
-    assert aggregator.streaming
     seen: list[weakref.ref[NDArray[Any]]] = []
     alive: list[int] = []
 

@@ -1,0 +1,64 @@
+"""The updates of one round side by side: what aggregators see that compare sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.records import Arrays, GlobalState, SiteUpdate
+from strategies.aggregation.aggregator import TooFewUpdates
+from strategies.aggregation.average import check
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """The updates that have weight, all in memory.
+
+    Attributes:
+        sites: their names, in the order in which they came.
+        weights: (n,) training labels.
+        arrays: (n, ...) float64, by name.
+    """
+
+    sites: tuple[str, ...]
+    weights: NDArray[np.float64]
+    arrays: dict[str, NDArray[np.float64]]
+
+    def changes(self, arrays: Arrays) -> NDArray[np.float64]:
+        """(n, parameters) what each site changed of the global arrays of fractions."""
+        moved = [
+            (stack - np.asarray(arrays[name], dtype=np.float64)).reshape(len(self.sites), -1)
+            for name, stack in self.arrays.items()
+            if arrays[name].dtype.kind == "f"
+        ]
+        return np.concatenate([np.empty((len(self.sites), 0)), *moved], axis=1)
+
+
+def stacked(state: GlobalState, updates: Iterable[SiteUpdate], least: int) -> Stacked | None:
+    """The round's updates that have weight; None where none has.
+
+    Raises:
+        TooFewUpdates: some have weight, fewer than `least`.
+        ValueError: an update that cannot be averaged; see `Aggregator.step`.
+    """
+    seen, kept = set[str](), list[SiteUpdate]()
+    for update in updates:
+        check(state.arrays, update, seen)
+        seen.add(update.site)
+        if update.weight > 0:
+            kept.append(update)
+    if not kept:
+        return None
+    if len(kept) < least:
+        raise TooFewUpdates(
+            f"{len(kept)} sites have trained; accepted are {least} or more, since fewer cannot "
+            "be told from each other"
+        )
+    arrays = {
+        name: np.stack([np.asarray(u.arrays[name], dtype=np.float64) for u in kept])
+        for name in state.arrays
+    }
+    return Stacked(tuple(u.site for u in kept), np.array([u.weight for u in kept]), arrays)
