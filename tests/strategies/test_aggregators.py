@@ -40,7 +40,7 @@ def same(a: GlobalState, b: GlobalState) -> bool:
     )
 
 
-ROBUST = sorted(n for n, row in AGGREGATION.items() if not row.streaming)
+ROBUST = sorted(n for n, row in AGGREGATION.items() if not row().streaming)
 STREAMING = sorted(set(AGGREGATION) - set(ROBUST))
 SITES = "abcdefg"  # enough for every row of the table
 

@@ -23,7 +23,7 @@ from strategies.aggregation import (
 )
 from strategies.chosen import check_sites, decisions
 
-ROBUST = sorted(n for n, row in AGGREGATION.items() if not row.streaming)
+ROBUST = sorted(n for n, row in AGGREGATION.items() if not row().streaming)
 
 
 def of(*values: float) -> list[SiteUpdate]:
