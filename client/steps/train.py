@@ -49,7 +49,9 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
 
 def _settle(site: Site, study: Study) -> None:
     """Make labels of all training readings; a cycle's rounds then all see the same ones."""
-    labels = decided(site, study).consensus.settle(site.store.readings.training(study.identity))
+    after_ai = study.reading.trains == "after-ai"
+    readings = site.store.readings.training(study.identity, after_ai=after_ai)
+    labels = decided(site, study).consensus.settle(readings)
     with site.store.transaction():
         site.store.readings.settle(study.identity, labels)
 

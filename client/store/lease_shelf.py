@@ -92,14 +92,13 @@ class LeaseShelf:
         return self._one("submission = ?", submission)
 
     def latest(self, study: str, cycle: int, reader: str) -> Kept | None:
-        """What the reader answered last in a cycle, withdrawn or not."""
-        return self._one(
-            "study = ? AND cycle = ? AND reader = ? ORDER BY id DESC", study, cycle, reader
-        )
+        """What the reader answered last in a cycle, withdrawn or not; no changed mind."""
+        clause = "study = ? AND cycle = ? AND reader = ? AND stage != 'after-ai' ORDER BY id DESC"
+        return self._one(clause, study, cycle, reader)
 
     def standing(self, study: str, cycle: int, case: int) -> list[Kept]:
-        """The readings of a case that count, in the order they were given."""
-        clause = 'study = ? AND cycle = ? AND "case" = ? ORDER BY id'
+        """The readings of a case that count, in the order they were given: first answers."""
+        clause = """study = ? AND cycle = ? AND "case" = ? AND stage = 'blind' ORDER BY id"""
         return [k for k in self._kept(clause, study, cycle, case) if not k.withdrawn]
 
     def withdraw(self, reading: Kept, at: str) -> None:
@@ -114,6 +113,7 @@ class LeaseShelf:
             'SELECT r."case", r.reader, r.id '
             "FROM withdrawals w JOIN readings r ON r.id = w.reading "
             "WHERE r.study = ? AND r.cycle = ? "
+            "AND r.stage != 'after-ai' "
             "AND NOT EXISTS (SELECT 1 FROM readings n WHERE n.replaces = r.id)",
             (study, cycle),
         )

@@ -200,12 +200,19 @@ class ReadingShelf:
         ).fetchone()
         return Total(*row)
 
-    def training(self, study: str, through: int | None = None) -> list[Reading]:
-        """Every answer to a case that may be trained on, in order; through a cycle, or to now."""
+    def training(
+        self, study: str, through: int | None = None, *, after_ai: bool = False
+    ) -> list[Reading]:
+        """Every answer to a case that may be trained on, in order; through a cycle, or to now.
+
+        Args:
+            after_ai: where a reader changed their mind on seeing the model's opinion, that answer
+                in the place of their first.
+        """
         clause = f"purpose IN {_TRAINING}"
         if through is not None:
             clause += f" AND cycle <= {int(through)}"
-        return _readings(self.connection, study, clause)
+        return _readings(self.connection, study, clause, "reconsidered" if after_ai else "standing")
 
     def audit(self, study: str) -> list[Reading]:
         """Every answer to an audit case, in order. For the evaluate step alone."""
@@ -240,15 +247,17 @@ def _told(reading: Reading, remarks: Remarks) -> tuple[object, ...]:
     return (*said, *how, *beside, remarks.replaces)
 
 
-def _readings(connection: sqlite3.Connection, study: str, clause: str) -> list[Reading]:
+def _readings(
+    connection: sqlite3.Connection, study: str, clause: str, view: str = "standing"
+) -> list[Reading]:
     rows = connection.execute(
-        "SELECT cases.key, reader, at, seconds, answer, value, adjudicating "  # noqa: S608  # ours
-        'FROM standing AS readings JOIN cases ON cases.id = "case" '
+        "SELECT cases.key, reader, at, seconds, answer, value, adjudicating, stage "  # noqa: S608  # ours
+        f'FROM {view} AS readings JOIN cases ON cases.id = "case" '
         "JOIN patients ON patients.id = patient "
         f"WHERE study = ? AND NOT excluded AND {clause} ORDER BY readings.id",
         (study,),
     )
     return [
-        Reading(case, reader, at, seconds, answer, tuple(json.loads(value)), bool(adjudicating))
-        for case, reader, at, seconds, answer, value, adjudicating in rows
+        Reading(case, reader, at, secs, answer, tuple(json.loads(value)), bool(settles), stage)
+        for case, reader, at, secs, answer, value, settles, stage in rows
     ]

@@ -215,6 +215,14 @@ DROP VIEW standing;
 CREATE VIEW standing AS               -- the readings that count: first answers, not taken back
     SELECT * FROM readings
     WHERE stage = 'blind' AND id NOT IN (SELECT reading FROM withdrawals);
+CREATE VIEW changed AS                -- minds that were changed on seeing the model's opinion
+    SELECT * FROM readings
+    WHERE stage = 'after-ai' AND id NOT IN (SELECT reading FROM withdrawals);
+CREATE VIEW reconsidered AS           -- first answers, or the changed ones in their place
+    SELECT * FROM standing s WHERE NOT EXISTS (
+        SELECT 1 FROM changed c
+        WHERE c.study = s.study AND c."case" = s."case" AND c.reader = s.reader)
+    UNION ALL SELECT * FROM changed;
 CREATE TABLE opinions (               -- what the model said of an opened case; blind until answered
     study TEXT NOT NULL REFERENCES studies (identity),
     cycle INTEGER NOT NULL,
@@ -249,6 +257,17 @@ CREATE TABLE accounts (
 INSERT INTO accounts SELECT * FROM readers;
 DROP TABLE readers;
 ALTER TABLE accounts RENAME TO readers;
+ALTER TABLE audit ADD COLUMN reader TEXT NOT NULL DEFAULT ''; -- whose act it was
+ALTER TABLE audit ADD COLUMN case_id INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN salt TEXT NOT NULL DEFAULT ''; -- hides a line about people from guessing
+CREATE TABLE drafts (                 -- chosen on the page and not sent yet: no answer
+    reader TEXT PRIMARY KEY,
+    study TEXT NOT NULL REFERENCES studies (identity),
+    cycle INTEGER NOT NULL,
+    "case" INTEGER NOT NULL REFERENCES cases (id),
+    content TEXT NOT NULL             -- JSON: value, confidence, comment
+);
+CREATE INDEX readings_of_reader ON readings (reader, at);
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)

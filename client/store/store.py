@@ -14,6 +14,7 @@ from client.store.cycle_shelf import CycleShelf
 from client.store.lease_shelf import LeaseShelf
 from client.store.locator_shelf import LocatorShelf
 from client.store.offer_shelf import OfferShelf
+from client.store.opinion_shelf import OpinionShelf
 from client.store.reader_shelf import ReaderShelf
 from client.store.reading_shelf import ReadingShelf
 from client.store.schema import MIGRATIONS
@@ -39,6 +40,7 @@ class SiteStore:
         readers: accounts of the reading room.
         leases: who reads which case just now, and what was taken back.
         locators: where the pixels of imported cases are.
+        opinions: what the model said of opened cases.
     """
 
     connection: sqlite3.Connection
@@ -50,6 +52,7 @@ class SiteStore:
     readers: ReaderShelf
     leases: LeaseShelf
     locators: LocatorShelf
+    opinions: OpinionShelf
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> SiteStore:
@@ -80,6 +83,7 @@ class SiteStore:
             ReaderShelf(connection),
             LeaseShelf(connection),
             LocatorShelf(connection),
+            OpinionShelf(connection),
         )
 
     @contextmanager
