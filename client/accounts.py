@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import cast, get_args
 
-from client.audit.chain import note
+from client.audit import people
 from client.store.reader_shelf import Account, Role
 from client.store.store import SiteStore, now
 from daemons.web.passwords import hashed
@@ -54,7 +54,7 @@ def add(store: SiteStore, name: str, role: str, password: str) -> None:
     with store.transaction():
         if not store.readers.add(account):
             raise AccountRefused(f"{name} has an account; accepted is another name")
-        note(store, "account added", words=f"role {role}")
+        people.seen(store, people.ADDED, name, words=f"role {role}")
 
 
 def remove(store: SiteStore, name: str) -> None:
@@ -66,7 +66,7 @@ def remove(store: SiteStore, name: str) -> None:
     with store.transaction():
         if not store.readers.remove(name, now()):
             raise _unknown(store, name)
-        note(store, "account removed")
+        people.seen(store, people.REMOVED, name)
 
 
 def set_password(store: SiteStore, name: str, password: str) -> None:
@@ -80,7 +80,7 @@ def set_password(store: SiteStore, name: str, password: str) -> None:
     with store.transaction():
         if not store.readers.set_password(name, kept):
             raise _unknown(store, name)
-        note(store, "password set")
+        people.seen(store, people.PASSWORD, name)
 
 
 def known(store: SiteStore, name: str) -> None:

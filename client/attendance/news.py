@@ -6,6 +6,7 @@ that cuts them learns nothing sooner.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -51,7 +52,7 @@ class News:
     _standings: Mapping[str, str] = field(default_factory=dict)
     _counts: dict[tuple[str, int], tuple[Progress, float]] = field(default_factory=dict)
     _head: tuple[int, str] = (0, NOTHING)
-    _head_at: float = -_HEAD_EVERY
+    _head_at: float = -math.inf
     _again: bool = False
     _late: bool = True
     _seen: tuple[int, int] = (-1, -1)
@@ -59,7 +60,8 @@ class News:
     def arrival(self) -> FromSite:
         """The first message of a stream; what it tells need not be told again."""
         self._standings = dict(self.store.offers.standings())
-        self._head, self._head_at = head(self.store), time.monotonic()
+        if not (self._waits() and hash_at(self.store, self._head[0]) == self._head[1]):
+            self._head, self._head_at = head(self.store), time.monotonic()
         self._again = self._late = True
         lines, hashed = self._head
         return FromSite(
@@ -148,6 +150,13 @@ class News:
             minutes=counted.minutes,
         )
 
+    def _waits(self) -> bool:
+        """Whether lines about people came soon after the last head: their number is a clock."""
+        if time.monotonic() - self._head_at >= self.every:
+            return False
+        sql = "SELECT EXISTS (SELECT 1 FROM audit WHERE line > ? AND salt != '')"
+        return bool(self.store.connection.execute(sql, (self._head[0],)).fetchone()[0])
+
     def _head_due(self) -> list[FromSite]:
         fresh = self.store.connection.execute(
             "SELECT EXISTS (SELECT 1 FROM audit WHERE line > ? "
@@ -156,7 +165,7 @@ class News:
         ).fetchone()[0]
         if not fresh:  # the line that telling a head makes must not make us tell the next
             return []
-        if time.monotonic() - self._head_at < _HEAD_EVERY:
+        if time.monotonic() - self._head_at < _HEAD_EVERY or self._waits():
             self._late = True
             return []
         if hash_at(self.store, self._head[0]) != self._head[1]:

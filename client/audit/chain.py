@@ -21,7 +21,7 @@ NOTHING = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one line tells; no name of a case, a patient or a reader.
+    """What one line tells; no key of a case or a patient, and no image, reading or opinion.
 
     Attributes:
         plane: "model", "coordination", or "site" for what was decided here.
@@ -33,6 +33,10 @@ class Entry:
         size: bytes that left; 0 where nothing did.
         digest: SHA-256 of the record, hex, or "".
         words: in plain words, where there is more to say.
+        reader: whose act it was, by account; "" where it was nobody's of the reading room.
+        case_id: the id in this database of the case that it was about; 0 for none.
+        salt: random where a line is about people: the server sees the line's hash, and must not
+            find out by guessing what stands in it.
     """
 
     plane: str
@@ -46,6 +50,9 @@ class Entry:
     size: int = 0
     digest: str = ""
     words: str = ""
+    reader: str = ""
+    case_id: int = 0
+    salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +67,16 @@ class Line:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What is hashed: every field of the line but its own hash."""
+        """What is hashed: every field of the line but its own hash; of the last three what is said.
+
+        Logs older than those three fields stay whole.
+        """
         told = {f.name: getattr(self.entry, f.name) for f in fields(Entry)}
+        told = {name: value for name, value in told.items() if value or name not in _OF_PEOPLE}
         return {"line": self.line, "at": self.at, "previous": self.previous, **told}
 
 
+_OF_PEOPLE = ("reader", "case_id", "salt")
 _COLUMNS = ("line", "at", *(f.name for f in fields(Entry)), "previous", "hash")
 
 
@@ -88,7 +100,8 @@ def append(store: SiteStore, entry: Entry, at: str = "") -> int:
         raise RuntimeError("an audit line outside a transaction; accepted is one inside")
     count, previous = head(store)
     line = Line(count + 1, at or now(), entry, previous, "")
-    row = [*(line.document[name] for name in _COLUMNS[:-1]), hashed(line)]
+    told = [getattr(entry, f.name) for f in fields(Entry)]
+    row = [line.line, line.at, *told, previous, hashed(line)]
     marks = ", ".join("?" * len(_COLUMNS))
     store.connection.execute(
         f"INSERT INTO audit ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608  # our names

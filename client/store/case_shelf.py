@@ -30,6 +30,7 @@ _READABLE = """ AND NOT EXISTS (
     SELECT 1 FROM locators l WHERE l."case" = cases.id AND l.trouble != '')"""
 
 _ABOUT_A_CASE = (
+    "drafts",
     "practised",
     "practice",
     "opinions",

@@ -14,8 +14,11 @@ LASTS = 12 * 3600.0
 GUESSES, WITHIN = 5, 60.0
 """Wrong passwords for a name in that many seconds after which nobody may try it for a while."""
 
-ALL_GUESSES = 50
-"""The same over all names."""
+FROM_ONE_ADDRESS = 20
+"""The same from one address, whatever the names; a proxy's address is that of all behind it."""
+
+ALL_GUESSES = 200
+"""The same over all names and addresses; no more are remembered, however many are tried."""
 
 
 @dataclass(slots=True)
@@ -59,15 +62,16 @@ class Guesses:
     """
 
     clock: Callable[[], float] = time.monotonic
-    _wrong: deque[tuple[float, str]] = field(default_factory=deque)
+    _wrong: deque[tuple[float, str, str]] = field(default_factory=deque)
 
-    def wrong(self, name: str = "") -> None:
-        """Count a wrong password for a name."""
-        self._wrong.append((self.clock(), name))
+    def wrong(self, name: str = "", address: str = "") -> None:
+        """Count a wrong password for a name, from an address ("" where it is not known)."""
+        self._wrong.append((self.clock(), name, address))
 
-    def closed(self, name: str = "") -> bool:
+    def closed(self, name: str = "", address: str = "") -> bool:
         """Whether there were too many wrong passwords just now."""
         while self._wrong and self._wrong[0][0] < self.clock() - WITHIN:
             self._wrong.popleft()
-        own = sum(name == tried for _, tried in self._wrong)
-        return own >= GUESSES or len(self._wrong) >= ALL_GUESSES
+        named = sum(name == tried for _, tried, _ in self._wrong)
+        near = sum(address == place for _, _, place in self._wrong) if address else 0
+        return named >= GUESSES or near >= FROM_ONE_ADDRESS or len(self._wrong) >= ALL_GUESSES

@@ -1,4 +1,4 @@
-"""The dashboard's one password: set by the server's admin, kept as a scrypt hash."""
+"""The dashboard's one password: set by the server's admin, kept as an argon2id hash."""
 
 from __future__ import annotations
 

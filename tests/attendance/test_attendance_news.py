@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from client.attendance.news import News
+from client.audit.chain import head, note
+from client.audit.people import SHOWN, seen
 from client.keys import SiteKey
 from client.queue import submit
 from client.site import Arrival, enrol
 from client.store.reading_shelf import Opening
 from client.store.store import SiteStore
-from protocol.coordination_pb2 import Progress
+from protocol.coordination_pb2 import FromSite, Progress
 from protocol.egress import release_message
 from protocol.records import Reading
 from protocol.study import Study
@@ -113,3 +115,31 @@ def test_the_cycle_before_is_told_to_its_end(news: News, store: SiteStore, study
 def test_every_message_passes_the_gate(news: News, hospital: Any) -> None:
     for message in (news.arrival(), news.heartbeat()):
         assert release_message(message).size > 0
+
+
+def lines_told(messages: Sequence[FromSite]) -> list[int]:
+    return [m.head.lines for m in messages if m.HasField("head")]
+
+
+def test_heads_are_no_clock_of_anybody_s_work(
+    store: SiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = [1000.0]
+    monkeypatch.setattr("client.attendance.news.time.monotonic", lambda: moment[0])
+    news = News(store, "north", 60.0)
+    news.arrival()
+    count = head(store)[0]
+    moment[0] += 5
+    with store.transaction():
+        seen(store, SHOWN, "ann", study="s", case=3)
+    assert lines_told(news.due()) == []
+    with store.transaction():
+        note(store, "paused")  # nor does the next line of another kind tell of them
+    assert lines_told(news.due()) == []
+    assert news.arrival().arrival.head.lines == count  # nor does a stream that was cut
+    moment[0] += 60
+    assert lines_told(news.due()) == [count + 2]
+    with store.transaction():
+        note(store, "paused")
+    moment[0] += 3
+    assert lines_told(news.due()) == [count + 3]  # what is not about people is told at once
