@@ -27,6 +27,9 @@ class Purpose(IntEnum):
     EVALUATE = 12
     PHANTOM = 13
     SCANNER = 14
+    ATTACK = 30
+    LOCAL = 15
+    SCRATCH = 16
 
 
 def generator(
