@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client import scored_pool
+from client import kept_model, scored_pool
 from client.learning.score import signals
 from client.queue import expected_seconds
 from client.scored_pool import ScoredPool
 from client.site import Site
-from client.steps.outcome import Outcome, resident, strategy_of
+from client.steps.outcome import Outcome, decided, resident, strategy_of
 from client.steps.pixels import readable
 from client.store.step_shelf import StepRefused
 from protocol.codec import digest
@@ -29,6 +30,8 @@ def report(site: Site, study: Study, request: StepRequest) -> Outcome:
         raise StepRefused(Code.CONFLICT, "the first weights are not those that were approved")
     scored = _score(site, study, request)
     scored_pool.write(site.home, scored, sync=site.durable)
+    if study.reading.show_ai == "after":
+        kept_model.write(site.home, key.study, key.cycle, request.arrays, sync=site.durable)
     return Outcome(_tell(site, study, scored))
 
 
@@ -92,9 +95,9 @@ def uncertainty(probs: NDArray[np.float64], *, multi_label: bool) -> NDArray[np.
 
 
 def _capacity(site: Site, study: Study, cases: int) -> int:
-    readings = cases * study.reading.readers_per_case
+    readings = cases * study.reading.readings_per_case
     if study.budget.unit == "readings":
-        return readings
+        return int(readings)
     return int(readings * expected_seconds(site.store, study) // 60)
 
 
@@ -126,8 +129,7 @@ def _kept(
 
 def _prequential(site: Site, study: Study, cycle: int) -> tuple[float, int]:
     """Mean log-loss, and count, of a cycle's exploration labels under the model that chose them."""
-    ids, targets = site.store.readings.labels(study.identity)
-    target_of = dict(zip(ids.tolist(), targets, strict=True))
+    target_of = _blind_targets(site, study)
     losses = [
         _log_loss(np.array(o.probs), target_of[o.case], multi_label=study.task.multi_label)
         for o in site.store.readings.opened(study.identity, cycle)
@@ -136,9 +138,19 @@ def _prequential(site: Site, study: Study, cycle: int) -> tuple[float, int]:
     return (float(np.mean(losses)), len(losses)) if losses else (0.0, 0)
 
 
-def _log_loss(
-    probs: NDArray[np.float64], target: NDArray[np.float32], *, multi_label: bool
-) -> float:
+def _blind_targets(site: Site, study: Study) -> dict[int, NDArray[Any]]:
+    """What the labeled cases are, by case; minds that the model's opinion changed say nothing of
+    how good the model is.
+    """
+    ids, targets = site.store.readings.labels(study.identity)
+    if study.reading.trains == "blind":
+        return dict(zip(ids.tolist(), targets, strict=True))
+    blind = decided(site, study).consensus.settle(site.store.readings.training(study.identity))
+    keys = zip(ids.tolist(), site.store.cases.keys_of(ids), strict=True)
+    return {case: np.array(blind[key].target) for case, key in keys if key in blind}
+
+
+def _log_loss(probs: NDArray[np.float64], target: NDArray[Any], *, multi_label: bool) -> float:
     p = np.clip(probs, 1e-7, 1 - 1e-7)
     loss = -(target * np.log(p)).sum()
     if multi_label:

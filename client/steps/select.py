@@ -11,6 +11,7 @@ from client import scored_pool
 from client.asked import check_grant
 from client.queue import expected_seconds, spent
 from client.site import Site
+from client.steps.opinions import opinions
 from client.steps.outcome import Outcome, strategy_of
 from client.store.reading_shelf import Opening
 from client.store.step_shelf import StepRefused
@@ -38,10 +39,12 @@ def select(site: Site, study: Study, request: StepRequest) -> Outcome:
     check_grant(site.store, study, key, grant)
     count = grant.count
     openings = _openings(site, study, key, count)
+    said = opinions(site, study, key, openings)
 
     def write() -> None:
         site.store.readings.grant(key.study, key.cycle, key.sequence, count)
         site.store.readings.open(key.study, key.cycle, openings)
+        site.store.opinions.put(key.study, key.cycle, said)
 
     return Outcome(Selected(site.name, len(openings)), write)
 
@@ -104,11 +107,11 @@ def _mix(kept: list[Opening], aside: list[Opening], rng: np.random.Generator) ->
 
 
 def _cases(site: Site, study: Study, count: int) -> int:
-    """How many cases a grant is for: the answers it pays, over the answers wanted of each."""
+    """How many cases a grant is for: the readings it pays, over those that a case takes."""
     readings: float = count
     if study.budget.unit == "minutes":
         readings = count * 60 / expected_seconds(site.store, study)
-    return math.ceil(readings / study.reading.readers_per_case)
+    return math.ceil(readings / study.reading.readings_per_case)
 
 
 def _share(share: float, cases: int) -> int:

@@ -1,0 +1,112 @@
+"""Why a strategy asked for a case, as one sentence that a physician understands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.pool import Needs
+
+Words: TypeAlias = Callable[[NDArray[np.float64], Sequence[str], bool], str]
+"""From the model's probabilities, the names of the classes and whether several may hold."""
+
+AT_RANDOM = "It was drawn at random."
+"""Of audit and exploration cases, too: a reader cannot tell one from the other."""
+
+SURE = 0.9
+"""From this probability on nobody would call the model unsure."""
+
+
+def why(
+    name: str, needs: Needs, probs: NDArray[np.float64], classes: Sequence[str], *, multi: bool
+) -> str:
+    """Why the strategy of that name took a case.
+
+    A strategy that is not in our table is judged by the signals that it asks for.
+
+    Args:
+        name: of the strategy, as in a study file.
+        needs: of the strategy.
+        probs: (classes,) what the model says of the case.
+        classes: their names.
+        multi: several classes may hold.
+    """
+    return _KINDS.get(name, _by_needs(needs))(probs, classes, multi)
+
+
+def _random(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return AT_RANDOM
+
+
+def _doubt(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    if multi:
+        least = int(np.abs(probs - 0.5).argmin())
+        sure = max(probs[least], 1 - probs[least]) >= SURE
+        how = "was less sure of it than of other cases, and least" if sure else "was unsure"
+        return f"The model {how} whether it shows {classes[least]} ({probs[least]:.2f})."
+    first, second = np.argsort(-probs, kind="stable")[:2]
+    both = f"({probs[first]:.2f} to {probs[second]:.2f})"
+    if probs[first] >= SURE:
+        rather = f"{classes[first]} rather than {classes[second]}"
+        return f"The model was less sure of it than of other cases: {rather} {both}."
+    return f"The model was unsure between {classes[first]} and {classes[second]} {both}."
+
+
+def _torn(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return "Asked several times with parts of it switched off, the model answered differently."
+
+
+def _unlike(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return "To the model it is unlike the cases read so far."
+
+
+def _typical(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return "To the model it stands for many cases that nobody has read."
+
+
+def _both(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return f"{_doubt(probs, classes, multi)} And it is unlike the others asked for."
+
+
+def _near(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return "A little of a case read before, mixed in, would change the model's mind."
+
+
+def _scarce(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    likeliest = classes[int(probs.argmax())]
+    return f"The model takes it most for {likeliest}, and asks for cases of every class."
+
+
+def _other(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return "The study's own rule asked for it."
+
+
+_KINDS: Mapping[str, Words] = {
+    "random": _random,
+    "entropy": _doubt,
+    "margin": _doubt,
+    "least-confidence": _doubt,
+    "bald": _torn,
+    "batchbald": _torn,
+    "powerbald": _torn,
+    "coreset": _unlike,
+    "badge": _both,
+    "typiclust": _typical,
+    "probcover": _typical,
+    "maxherding": _typical,
+    "alfa-mix": _near,
+    "class-balanced": _scarce,
+}
+
+
+def _by_needs(needs: Needs) -> Words:
+    if not needs.signals:
+        return _other  # it may look at nothing, or at what is not ours to know
+    if "mc_probs" in needs.signals:
+        return _torn
+    if "probs" in needs.signals:
+        return _both if "features" in needs.signals else _doubt
+    return _unlike if "features" in needs.signals else _other
