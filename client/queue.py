@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 
 from client.store.reading_shelf import NO_REMARKS, Opening, Remarks
 from client.store.store import SiteStore
-from protocol.records import Answer, Reading, SiteProgress
+from protocol.records import Answer, Reading, SiteProgress, Stage
 from protocol.study import Study
 
 _NOBODY: frozenset[str] = frozenset()
@@ -52,12 +53,14 @@ class Turn:
         adjudicating: it wants an adjudicator's, who sees what the readers said.
         given: who has answered it.
         owed: readers who took their answer back; a new one of theirs costs nothing.
+        stage: "repeat" where it comes back to one reader, who is not to know; see `client.repeats`.
     """
 
     opening: Opening
     adjudicating: bool
     given: frozenset[str]
     owed: frozenset[str] = _NOBODY
+    stage: Stage = "blind"
 
     def may(self, reader: str) -> bool:
         """Whether this reader has not answered it yet."""
@@ -67,10 +70,11 @@ class Turn:
 def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
     """The open cases that still want an answer, in reading order, and whose.
 
-    A case wants `readers_per_case` answers; one that a reader left unsure or unreadable goes to one
-    reader more. Where the site has readers' accounts, a case waits only for readers that there are,
-    and one whose readers disagree goes to an adjudicator. Nothing waits once the cycle is closed;
-    once the grant is spent, only what was paid: cases whose reader took the answer back.
+    A case wants `readers_per_case` answers, one drawn by chance one more; one that a reader left
+    unsure or unreadable goes to one reader more. Where the site has readers' accounts, a case waits
+    only for readers that there are, and one whose readers disagree goes to an adjudicator. Nothing
+    waits once the cycle is closed; once the grant is spent, only what was paid: cases whose reader
+    took the answer back. Repeats are not among them: nothing waits for one.
     """
     identity = study.identity
     if store.cycles.closed(identity, cycle):
@@ -90,7 +94,7 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
         who = frozenset(r for case, r in owed if case == opening.case) if owed else _NOBODY
         if paid and not who:
             return None
-        if _wants(study, given.values()) and not (people and people <= given.keys()):
+        if _wants(study, opening.case, given.values()) and not (people and people <= given.keys()):
             return Turn(opening, False, frozenset(given), who)
         if opening.case in disagreeing and not adjudicators <= given.keys():
             return Turn(opening, True, frozenset(given), who)
@@ -100,8 +104,21 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
     return [t for t in found if t is not None]
 
 
-def _wants(study: Study, given: Collection[Answer]) -> bool:
-    wanted = study.reading.readers_per_case
+def readers_of(study: Study, case: int) -> int:
+    """How many answers a case wants: by the study's rule, and by a lot that knows the case alone.
+
+    Neither what the model says of it nor when it was opened plays a part.
+    """
+    rule = study.reading
+    if not rule.second_share:
+        return rule.readers_per_case
+    lot = sha256(f"second reader\0{study.seed}\0{case}".encode()).digest()
+    drawn = int.from_bytes(lot[:6], "big") / 2**48 < rule.second_share
+    return rule.readers_per_case + drawn
+
+
+def _wants(study: Study, case: int, given: Collection[Answer]) -> bool:
+    wanted = readers_of(study, case)
     answered = sum(answer == "answered" for answer in given)
     return answered < wanted and len(given) <= wanted
 
@@ -127,22 +144,35 @@ def accept(
 
     Raises:
         ReadingRefused: it does not answer the task, the cycle is closed, the case is not open, this
-            reader has answered it, or the grant is spent.
+            reader has answered it, or the grant is spent; or a repeat of a case that must not come
+            back to this reader.
     """
     _check(study, reading)
-    identity = study.identity
+    identity, mine = study.identity, (opening.case, reading.reader)
     if store.cycles.closed(identity, cycle):
         raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
-    if opening.case not in {o.case for o in store.readings.opened(identity, cycle, probs=False)}:
-        raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
-    if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
-        raise ReadingRefused("this reader has answered the case; accepted is one answer each")
-    replaces = store.leases.owed(identity, cycle).get((opening.case, reading.reader))
+    if reading.stage == "repeat":
+        if opening.case not in store.repeats.past(identity, reading.reader).may:
+            raise ReadingRefused("the case wants no answer of yours any more; the next one does")
+        replaces = store.repeats.owed(identity, cycle).get(mine)
+    else:
+        _check_open(store, study, cycle, opening, reading)
+        replaces = store.leases.owed(identity, cycle).get(mine)
     granted = store.readings.granted(identity, cycle)
     if replaces is None and spent(store, study, cycle) >= granted:
         raise ReadingRefused(f"the grant of {granted} {study.budget.unit} is spent")
     remarks = replace(remarks, replaces=replaces)
     store.readings.add(identity, cycle, opening.case, opening.purpose, reading, remarks)
+
+
+def _check_open(
+    store: SiteStore, study: Study, cycle: int, opening: Opening, reading: Reading
+) -> None:
+    identity = study.identity
+    if opening.case not in {o.case for o in store.readings.opened(identity, cycle, probs=False)}:
+        raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
+    if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
+        raise ReadingRefused("this reader has answered the case; accepted is one answer each")
 
 
 def spent(store: SiteStore, study: Study, cycle: int) -> int:

@@ -139,8 +139,9 @@ class Training(Section):
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.0, ge=0, description="decoupled for adam, L2 for sgd")
-    loss: Literal["cross-entropy", "focal"] = Field(
-        "cross-entropy", description="binary cross-entropy per class in a multi-label task"
+    loss: Literal["cross-entropy", "focal", "evidential"] = Field(
+        "cross-entropy",
+        description="binary cross-entropy per class in a multi-label task, where none is evidential",
     )
     focal_gamma: float = Field(2.0, ge=0, description="of the focal loss")
     balancing: Literal["none", "weights", "sampling"] = Field(
@@ -248,6 +249,16 @@ class ReadingRule(Section):
         description="the answer that trains where a reader changed their mind on seeing the "
         "model's opinion; audit cases keep the blind one",
     )
+
+    @property
+    def readings_per_case(self) -> float:
+        """Readings that a case takes on average, if nobody is unsure and nobody disagrees."""
+        return (self.readers_per_case + self.second_share) * (1 + self.repeats)
+
+    @property
+    def most_readers(self) -> int:
+        """Readers that a site needs for what is wanted of every case."""
+        return self.readers_per_case + (self.second_share > 0)
 
     @model_validator(mode="after")
     def _shown(self) -> ReadingRule:

@@ -67,12 +67,20 @@ class Study(Section):
     def _possible(self) -> Study:
         readers = self.simulation.readers
         said = "per_site" in readers.model_fields_set  # a frozen study says nothing of readers
-        if said and self.reading.readers_per_case > readers.per_site:
-            raise refuse(
-                "reading.readers_per_case",
-                self.reading.readers_per_case,
-                f"at most simulation.readers.per_site = {readers.per_site}",
-            )
+        most = readers.per_site
+        if said and self.reading.readers_per_case > most:
+            wanted = self.reading.readers_per_case
+            accepted = f"at most simulation.readers.per_site = {most}"
+            raise refuse("reading.readers_per_case", wanted, accepted)
+        if said and self.reading.most_readers > most:
+            share = self.reading.second_share
+            accepted = f"0 where simulation.readers.per_site = {most} read every case"
+            raise refuse("reading.second_share", share, accepted)
+        if self.training.loss == "evidential":
+            if self.task.multi_label:
+                raise refuse("training.loss", "evidential", "another in a multi-label task")
+            if self.training.balancing == "weights":  # it has weights of its own
+                raise refuse("training.balancing", "weights", "none or sampling with this loss")
         classes = len(self.task.classes)
         if isinstance(readers.error, tuple) and len(readers.error) not in (1, classes):
             raise refuse(

@@ -143,7 +143,7 @@ def _will_be_read(study: Study, audit: tuple[int, ...], sites: int) -> tuple[int
     readings: float = study.budget.total
     if study.budget.unit == "minutes":
         readings *= 60 / study.budget.seconds
-    cases = round(study.audit.grant * readings / (sites * study.reading.readers_per_case))
+    cases = round(study.audit.grant * readings / (sites * study.reading.readings_per_case))
     share = min(1.0, cases / audit[-1]) if audit[-1] else 0.0
     return tuple(round(share * count) for count in audit)
 

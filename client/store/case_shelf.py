@@ -15,11 +15,11 @@ from protocol.records import Indices
 
 _TRAINABLE = """
     FROM cases JOIN patients ON patients.id = cases.patient
-    WHERE split = 'pool' AND NOT excluded AND number >= :share
+    WHERE split = 'pool' AND NOT excluded AND NOT practising AND number >= :share
 """
 _AUDIT = """
     FROM cases JOIN patients ON patients.id = cases.patient
-    WHERE split = 'pool' AND NOT excluded AND number < :share
+    WHERE split = 'pool' AND NOT excluded AND NOT practising AND number < :share
 """
 _UNREAD = (
     ' AND NOT EXISTS (SELECT 1 FROM standing r WHERE r.study = :study AND r."case" = cases.id)'

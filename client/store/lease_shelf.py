@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from protocol.records import Answer
+from protocol.records import Answer, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Lease:
 
     Attributes:
         since: when it began, seconds since 1970, as `until`.
+        stage: "repeat" where the case came back to a reader; such a lease keeps nobody from it.
     """
 
     study: str
@@ -25,6 +26,7 @@ class Lease:
     reader: str
     since: float
     until: float
+    stage: Stage = "blind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Kept:
     confidence: int | None
     reason: str
     comment: str
+    stage: Stage
     adjudicating: bool
     withdrawn: bool
 
@@ -62,8 +65,11 @@ class LeaseShelf:
             (lease.study, lease.cycle, lease.since),
         )
         self.connection.execute(
-            "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)",
-            (lease.study, lease.cycle, lease.case, lease.reader, lease.since, lease.until),
+            "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(lease.study, lease.cycle, lease.case, lease.reader),
+                *(lease.since, lease.until, lease.stage),
+            ),
         )
 
     def renew(self, reader: str, until: float) -> None:
@@ -80,12 +86,21 @@ class LeaseShelf:
         return Lease(*row) if row else None
 
     def alive(self, study: str, cycle: int, at: float) -> Mapping[int, str]:
-        """The cases of a cycle that somebody has on the screen, and who."""
+        """The cases of a cycle that somebody has on the screen, and who; no repeats."""
         rows = self.connection.execute(
-            'SELECT "case", reader FROM leases WHERE study = ? AND cycle = ? AND until > ?',
+            'SELECT "case", reader FROM leases WHERE study = ? AND cycle = ? AND until > ? '
+            "AND stage = 'blind'",
             (study, cycle, at),
         )
         return dict(rows.fetchall())
+
+    def under_way(self, study: str, cycle: int, at: float) -> frozenset[str]:
+        """Who has a case of a cycle on the screen, repeats too: each will spend a reading."""
+        rows = self.connection.execute(
+            "SELECT reader FROM leases WHERE study = ? AND cycle = ? AND until > ?",
+            (study, cycle, at),
+        )
+        return frozenset(row[0] for row in rows)
 
     def submitted(self, submission: str) -> Kept | None:
         """The reading that the page sent under that key."""
@@ -113,7 +128,7 @@ class LeaseShelf:
             'SELECT r."case", r.reader, r.id '
             "FROM withdrawals w JOIN readings r ON r.id = w.reading "
             "WHERE r.study = ? AND r.cycle = ? "
-            "AND r.stage != 'after-ai' "
+            "AND r.stage = 'blind' "
             "AND NOT EXISTS (SELECT 1 FROM readings n WHERE n.replaces = r.id)",
             (study, cycle),
         )
@@ -145,9 +160,14 @@ class LeaseShelf:
         return frozenset(rows.fetchall())
 
     def count_since(self, reader: str, at: str) -> int:
-        """How many standing readings a reader has given since then."""
+        """How many answers a reader has given since then and not taken back.
+
+        Repeats count: a number that stood still would give them away.
+        """
         row = self.connection.execute(
-            "SELECT count(*) FROM standing WHERE reader = ? AND at >= ?", (reader, at)
+            "SELECT count(*) FROM readings WHERE reader = ? AND at >= ? AND stage != 'after-ai' "
+            "AND id NOT IN (SELECT reading FROM withdrawals)",
+            (reader, at),
         ).fetchone()
         return int(row[0])
 
@@ -158,7 +178,8 @@ class LeaseShelf:
     def _kept(self, clause: str, *arguments: object) -> list[Kept]:
         rows = self.connection.execute(
             'SELECT id, study, cycle, "case", reader, answer, value, confidence, reason, '  # noqa: S608  # our constants
-            "comment, adjudicating, EXISTS (SELECT 1 FROM withdrawals WHERE reading = readings.id) "
+            "comment, stage, adjudicating, "
+            "EXISTS (SELECT 1 FROM withdrawals WHERE reading = readings.id) "
             f"FROM readings WHERE {clause}",
             arguments,
         )

@@ -235,7 +235,7 @@ CREATE TABLE opinions (               -- what the model said of an opened case; 
 );
 CREATE TABLE practice (               -- cases with a known answer; their patients are in no pool
     "case" INTEGER PRIMARY KEY REFERENCES cases (id),
-    value TEXT NOT NULL,              -- JSON, (classes,) of 0 and 1
+    value TEXT NOT NULL,              -- JSON, 0 or 1 by class name
     words TEXT NOT NULL DEFAULT ''    -- shown with the answer
 );
 CREATE TABLE practised (              -- answers to practice cases; nothing is trained on them
@@ -259,7 +259,7 @@ DROP TABLE readers;
 ALTER TABLE accounts RENAME TO readers;
 ALTER TABLE audit ADD COLUMN reader TEXT NOT NULL DEFAULT ''; -- whose act it was
 ALTER TABLE audit ADD COLUMN case_id INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE audit ADD COLUMN salt TEXT NOT NULL DEFAULT ''; -- hides a line about people from guessing
+ALTER TABLE audit ADD COLUMN salt TEXT NOT NULL DEFAULT ''; -- hides what is about people
 CREATE TABLE drafts (                 -- chosen on the page and not sent yet: no answer
     reader TEXT PRIMARY KEY,
     study TEXT NOT NULL REFERENCES studies (identity),
@@ -268,6 +268,19 @@ CREATE TABLE drafts (                 -- chosen on the page and not sent yet: no
     content TEXT NOT NULL             -- JSON: value, confidence, comment
 );
 CREATE INDEX readings_of_reader ON readings (reader, at);
+ALTER TABLE patients ADD COLUMN practising INTEGER NOT NULL DEFAULT 0; -- in no pool or audit
+DROP TABLE leases;
+CREATE TABLE leases (                 -- who has which case on the screen
+    study TEXT NOT NULL REFERENCES studies (identity),
+    cycle INTEGER NOT NULL,
+    "case" INTEGER NOT NULL REFERENCES cases (id),
+    reader TEXT NOT NULL UNIQUE,
+    since REAL NOT NULL,              -- seconds since 1970, as until
+    until REAL NOT NULL,
+    stage TEXT NOT NULL DEFAULT 'blind' CHECK (stage IN ('blind', 'repeat'))
+);
+CREATE UNIQUE INDEX leases_of_one_reader ON leases (study, cycle, "case") WHERE stage = 'blind';
+INSERT INTO facts VALUES ('lots', hex(randomblob(32))); -- which cases come back: no one can foresee
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from client.store.case_shelf import CaseShelf
 from client.store.cycle_shelf import CycleShelf
+from client.store.draft_shelf import DraftShelf
 from client.store.lease_shelf import LeaseShelf
 from client.store.locator_shelf import LocatorShelf
 from client.store.offer_shelf import OfferShelf
 from client.store.opinion_shelf import OpinionShelf
 from client.store.reader_shelf import ReaderShelf
 from client.store.reading_shelf import ReadingShelf
+from client.store.repeat_shelf import RepeatShelf
 from client.store.schema import MIGRATIONS
 from client.store.step_shelf import StepShelf
 from daemons.migrations import migrate
@@ -41,6 +43,7 @@ class SiteStore:
         leases: who reads which case just now, and what was taken back.
         locators: where the pixels of imported cases are.
         opinions: what the model said of opened cases.
+        repeats: which cases may come back to their reader, and which did.
     """
 
     connection: sqlite3.Connection
@@ -53,6 +56,7 @@ class SiteStore:
     leases: LeaseShelf
     locators: LocatorShelf
     opinions: OpinionShelf
+    repeats: RepeatShelf
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> SiteStore:
@@ -83,7 +87,9 @@ class SiteStore:
             ReaderShelf(connection),
             LeaseShelf(connection),
             LocatorShelf(connection),
+            DraftShelf(connection),
             OpinionShelf(connection),
+            RepeatShelf(connection),
         )
 
     @contextmanager
