@@ -141,7 +141,7 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0, description="decoupled for adam, L2 for sgd")
     loss: Literal["cross-entropy", "focal", "evidential"] = Field(
         "cross-entropy",
-        description="binary cross-entropy per class in a multi-label task, where none is evidential",
+        description="binary cross-entropy per class in a multi-label task; there not evidential",
     )
     focal_gamma: float = Field(2.0, ge=0, description="of the focal loss")
     balancing: Literal["none", "weights", "sampling"] = Field(

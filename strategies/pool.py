@@ -9,8 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PER_CASE = frozenset({"probs", "mc_probs", "features"})
+MODELS = {"": "global", "local_": "local", "scratch_": "scratch"}
+"""Who looks at the cases, by the beginning of a signal's name; see `Needs`."""
+
+PER_CASE = frozenset(
+    {"mc_probs", "ensemble_probs", "minutes"}
+    | {before + name for before in MODELS for name in ("probs", "logits", "features")}
+)
 """Signals with one row per case of the pool; the others are of labeled cases or of the model."""
+
+_OF_LABELED = ("labeled_probs", "labeled_features")
+_OF_HEAD = ("head_weights", "head_bias")
 
 
 class MissingSignal(ValueError):
@@ -29,20 +38,49 @@ class NotFinite(ValueError):
 class Needs:
     """The signals a site must compute before it can ask a strategy.
 
+    Up to three models look at the cases. The global one as it came to the report step; "local",
+    which is that after one more round of the site's own training, what the site would send next;
+    "scratch", trained on the site's labels alone from the study's untrained network. The last two
+    never leave the site, and a site without labels has neither: it asks the cold start instead.
+
+    A pass of a model over the pool costs what the report's own does. "local" costs besides it one
+    training round, "scratch" at most 50 passes over the labels and 500 steps.
+
     Attributes:
         signals: names out of
             "probs" (n, classes) of the global model,
-            "mc_probs" (n, members, classes) with dropout left on,
+            "logits" (n, classes) before softmax or sigmoid,
             "features" (n, d) at the input of the last linear layer,
+            "labeled_probs" (m, classes) and
             "labeled_features" (m, d) of the site's training cases, m may be 0,
-            "labeled_targets" (m, classes) their labels,
+            the same five of another model, as in "local_probs" or "scratch_labeled_features",
+            "ensemble_probs" (n, 3, classes) of the global, local and scratch models,
+            "mc_probs" (n, members, classes) of the global model with dropout left on,
+            "labeled_targets" (m, classes) the labels,
             "head_weights" (classes, d) and
-            "head_bias" (classes,) of the last linear layer: logits are features @ weights.T + bias.
+            "head_bias" (classes,) of the last linear layer: logits are features @ weights.T + bias,
+            "minutes" (n,) that one reading of the case is expected to take at this site.
         members: how many dropout passes "mc_probs" holds.
     """
 
     signals: frozenset[str] = frozenset()
     members: int = 0
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that the signals look at: "global", "local", "scratch"."""
+        if "ensemble_probs" in self.signals:
+            return frozenset(MODELS.values())
+        looked = {MODELS[before] for before in MODELS if before and self.of(before)}
+        if self.of("") or self.signals & {"mc_probs", *_OF_HEAD}:
+            looked.add("global")
+        return frozenset(looked)
+
+    def of(self, before: str) -> frozenset[str]:
+        """What is wanted of the model whose signals begin so, without that beginning."""
+        names = {"probs", "logits", "features", *_OF_LABELED}
+        found = frozenset(name for name in names if before + name in self.signals)
+        return found | {"probs"} if "ensemble_probs" in self.signals else found
 
 
 @dataclass(frozen=True, slots=True)

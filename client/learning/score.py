@@ -17,13 +17,17 @@ from client.learning.networks import dropouts, last_linear
 from client.learning.randomness import Dropout, seeded_dropout, torch_generator
 from client.learning.resident import Resident
 from protocol.sections import Task
-from strategies.pool import PER_CASE, Needs, NotFinite
+from strategies.pool import Needs, NotFinite
 
 BATCH = 250
 """Cases in a forward pass: the fastest on a CPU, and a bound on memory."""
 
 _HEAD = frozenset({"head_weights", "head_bias"})
-_KNOWN = PER_CASE | {"labeled_features", "labeled_targets"} | _HEAD
+OF_A_MODEL = frozenset({"probs", "logits", "features", "labeled_probs", "labeled_features"})
+"""What one model says of the pool and of the labeled cases."""
+
+GLOBAL = OF_A_MODEL | {"mc_probs", "labeled_targets"} | _HEAD
+"""What `signals` knows to tell, of the model it is given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,21 +140,49 @@ def signals(
         NotFinite: an output is NaN or infinite.
     """
     wanted = needs.signals
-    if odd := sorted(wanted - _KNOWN):
-        raise ValueError(f"unknown signal '{odd[0]}'; known: {', '.join(sorted(_KNOWN))}")
-    found: dict[str, NDArray[Any] | None] = {}
-    if wanted & PER_CASE:
-        head = _head(resident, needs.members, rng) if "mc_probs" in wanted else None
-        out = _passed(resident, pool_images, features="features" in wanted, head=head)
-        found["probs"] = _probabilities(out.logits, task)
-        found["features"] = out.features
-        found["mc_probs"] = _probabilities(out.mc, task)
-    if "labeled_features" in wanted:
-        found["labeled_features"] = _passed(resident, labeled_images, features=True).features
+    if odd := sorted(wanted - GLOBAL):
+        raise ValueError(f"unknown signal '{odd[0]}'; known: {', '.join(sorted(GLOBAL))}")
+    head = _head(resident, needs.members, rng) if "mc_probs" in wanted else None
+    found = of_a_model(resident, wanted, pool_images, labeled_images, task=task, head=head)
     if wanted & _HEAD:
         found.update(_last_layer(resident))
     found["labeled_targets"] = np.array(labeled_targets, dtype=np.float64)
-    return _frozen({k: array for k, array in found.items() if k in wanted})
+    return frozen({k: array for k, array in found.items() if k in wanted})
+
+
+def of_a_model(
+    resident: Resident,
+    wanted: frozenset[str],
+    pool_images: NDArray[np.uint8],
+    labeled_images: NDArray[np.uint8],
+    *,
+    task: Task,
+    head: _Head | None = None,
+) -> dict[str, NDArray[Any]]:
+    """What one model says, at least what is wanted of it, in one pass over each set of images.
+
+    Args:
+        resident: the model.
+        wanted: names of `OF_A_MODEL`; others are left alone.
+        pool_images: (n, channels, height, width) uint8.
+        labeled_images: (m, channels, height, width) uint8, m may be 0.
+        task: see `predict`.
+        head: for "mc_probs", made in the same pass.
+
+    Raises:
+        NotFinite: an output is NaN or infinite.
+    """
+    found: dict[str, NDArray[Any] | None] = {}
+    if wanted & {"probs", "logits", "features"} or head is not None:
+        out = _passed(resident, pool_images, features="features" in wanted, head=head)
+        found["logits"], found["features"] = out.logits, out.features
+        found["probs"] = _probabilities(out.logits, task)
+        found["mc_probs"] = _probabilities(out.mc, task)
+    if wanted & {"labeled_probs", "labeled_features"}:
+        out = _passed(resident, labeled_images, features="labeled_features" in wanted)
+        found["labeled_features"] = out.features
+        found["labeled_probs"] = _probabilities(out.logits, task)
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def _last_layer(resident: Resident) -> dict[str, NDArray[np.float32]]:
@@ -165,12 +197,11 @@ def _last_layer(resident: Resident) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def _frozen(found: Mapping[str, NDArray[Any] | None]) -> dict[str, NDArray[Any]]:
-    """The arrays that are there, made read-only."""
-    there = {k: array for k, array in found.items() if array is not None}
-    for array in there.values():
+def frozen(found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The same arrays, read-only."""
+    for array in found.values():
         array.flags.writeable = False
-    return there
+    return dict(found)
 
 
 def _passed(

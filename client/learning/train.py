@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from torch.optim.sgd import sgd
 
 from client.learning.augment import active, apply, draw
 from client.learning.images import normalised
-from client.learning.losses import case_shares, class_weights, cross_entropy
+from client.learning.losses import case_shares, loss_of
 from client.learning.networks import last_linear
 from client.learning.randomness import seeded_dropout, torch_generator
 from client.learning.resident import Resident
@@ -65,24 +65,17 @@ def train(
         ValueError: shapes that do not fit, targets outside [0, 1], a round outside the cycle, or
             weights that are not finite after training.
     """
-    training, task = study.training, study.task
-    wanted = _checked(resident, images, targets, task)
-    rate = learning_rate(training, round_)
+    training, multi_label = study.training, study.task.multi_label
+    wanted = _checked(resident, images, targets, study.task)
+    pace = Pace(learning_rate(training, round_), round_, mu)
     if len(images) == 0:
         return Trained(0.0, 0)
     steps = count_steps(training, len(images))
-    order = batches(wanted, training, steps, multi_label=task.multi_label, rng=rng)
-    step = _Step(resident, training, task, rate, mu, rng, wanted)
-    data = normalised(images, resident.device)
-    labels = torch.from_numpy(wanted).float().to(resident.device)
-    losses, sizes = [], []
-    resident.module.train()
-    with seeded_dropout(resident.module, step.masks):
-        for rows in order:
-            losses.append(step.take(data[rows], labels[rows]))
-            sizes.append(len(rows))
+    trainer = Trainer(resident, images, wanted, study, pace, rng)
+    order = batches(wanted, training, steps, multi_label=multi_label, rng=rng)
+    losses, sizes = trainer.learn(order)
     last = slice(-min(steps, -(-len(images) // training.batch_size)), None)
-    _refuse_divergence(resident, steps)
+    refuse_divergence(resident, steps)
     means = torch.stack(losses[last]).double().cpu().numpy()
     return Trained(float(np.average(means, weights=sizes[last])), steps)
 
@@ -135,47 +128,63 @@ def batches(
             yield order[batch * size : (batch + 1) * size]
 
 
-class _Step:
-    """One optimizer step, with everything that stays the same over a round."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far a training goes in one step, and in which direction.
+
+    Attributes:
+        rate: of learning.
+        round_: within the cycle; what the evidential loss asks for is taken in over ten of them.
+        mu: of FedProx; 0 is none.
+    """
+
+    rate: float
+    round_: int = 0
+    mu: float = 0.0
+
+
+class Trainer:
+    """A model, a site's labels, and everything that stays the same from step to step."""
 
     def __init__(
         self,
         resident: Resident,
-        training: Training,
-        task: Task,
-        rate: float,
-        mu: float,
+        images: NDArray[np.uint8],
+        targets: NDArray[Any],
+        study: Study,
+        pace: Pace,
         rng: np.random.Generator,
-        targets: NDArray[np.float64],
     ) -> None:
-        self.masks = torch_generator(rng, resident.device)
+        training = study.training
+        wanted = _checked(resident, images, targets, study.task)
+        self._masks = torch_generator(rng, resident.device)
         self._draws = torch_generator(rng)
         self._augmentation = training.augmentation if active(training.augmentation) else None
         self._module = resident.module
         self._flat = resident.flat
         self._gradient = resident.bind_gradients()
-        self._start = resident.flat.clone() if mu else None
-        self._mu = mu
-        self._update = rule(resident, training, rate)
-        self._multi_label = task.multi_label
-        self._gamma = training.focal_gamma if training.loss == "focal" else 0.0
-        self._weights: torch.Tensor | None = None
-        if training.balancing == "weights":
-            weights = class_weights(targets, multi_label=task.multi_label)
-            self._weights = torch.from_numpy(weights).float().to(resident.device)
+        self._start = resident.flat.clone() if pace.mu else None
+        self._mu = pace.mu
+        self._update = rule(resident, training, pace.rate)
+        self._loss = loss_of(study, wanted, pace.round_, resident.device)
+        self._images = normalised(images, resident.device)
+        self._labels = torch.from_numpy(wanted).float().to(resident.device)
 
-    def take(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Step once on a batch; its loss, still on the device, before the step."""
+    def learn(self, order: Iterable[torch.Tensor]) -> tuple[list[torch.Tensor], list[int]]:
+        """One step for each batch of rows; each one's loss before it, on the device, and size."""
+        losses, sizes = [], []
+        self._module.train()
+        with seeded_dropout(self._module, self._masks):
+            for rows in order:
+                losses.append(self._take(self._images[rows], self._labels[rows]))
+                sizes.append(len(rows))
+        return losses, sizes
+
+    def _take(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self._augmentation is not None:
             images = apply(images, draw(self._augmentation, len(images), self._draws))
         self._gradient.zero_()
-        loss = cross_entropy(
-            self._module(images),
-            targets,
-            multi_label=self._multi_label,
-            gamma=self._gamma,
-            weights=self._weights,
-        )
+        loss = self._loss(self._module(images), targets)
         torch.autograd.backward(loss)
         if self._start is not None:
             add_proximal(self._gradient, self._flat, self._start, self._mu)
@@ -256,7 +265,8 @@ def _checked(
     return wanted
 
 
-def _refuse_divergence(resident: Resident, steps: int) -> None:
+def refuse_divergence(resident: Resident, steps: int) -> None:
+    """Refuse weights that are not finite after so many steps, with ValueError."""
     odd = resident.flat.numel() - int(torch.isfinite(resident.flat).sum())
     if odd:
         raise ValueError(

@@ -10,16 +10,14 @@ from scipy.special import softmax
 from client.learning.networks import build, last_linear
 from client.learning.randomness import seeded_dropout
 from client.learning.resident import Resident
-from client.learning.score import mc_predict, predict, signals
+from client.learning.score import GLOBAL, mc_predict, predict, signals
 from protocol.networks import EfficientNet, Network, ResNet, TinyCNN
 from protocol.sections import ClassName, Task
-from strategies.pool import PER_CASE, Needs, NotFinite
+from strategies.pool import Needs, NotFinite
 
 torch.set_num_threads(1)  # as every worker of the engine does; more change the bits
 
 IMAGE = (1, 12, 12)
-LABELED = frozenset({"labeled_features", "labeled_targets"})
-ALL = PER_CASE | LABELED | {"head_weights", "head_bias"}
 
 
 def task(kind: Any = "single-label") -> Task:
@@ -117,9 +115,9 @@ def test_signals_are_those_asked_for_and_agree_with_each_other() -> None:
     resident = loaded(TinyCNN(dropout=0.5))
     labeled, targets = pool(2, seed=1), np.eye(3)[:2]
     found = signals(
-        resident, Needs(ALL, members=2), pool(5), labeled, targets, task=task(), rng=rng()
+        resident, Needs(GLOBAL, members=2), pool(5), labeled, targets, task=task(), rng=rng()
     )
-    assert set(found) == ALL
+    assert set(found) == GLOBAL
     plain = predict(resident, pool(5), task=task(), features=True)
     assert np.array_equal(found["probs"], plain.probs)
     assert np.array_equal(found["features"], plain.features)
@@ -127,6 +125,8 @@ def test_signals_are_those_asked_for_and_agree_with_each_other() -> None:
     assert np.array_equal(found["mc_probs"], again)
     theirs = predict(resident, labeled, task=task(), features=True)
     assert np.array_equal(found["labeled_features"], theirs.features)
+    assert np.array_equal(found["labeled_probs"], theirs.probs)
+    np.testing.assert_allclose(softmax(found["logits"], axis=1), found["probs"], atol=1e-6)
     assert np.array_equal(found["labeled_targets"], targets)
     logits = found["features"] @ found["head_weights"].T + found["head_bias"]
     np.testing.assert_allclose(found["probs"], softmax(logits, axis=1), atol=1e-6)
@@ -143,7 +143,7 @@ def test_signals_are_those_asked_for_and_agree_with_each_other() -> None:
         (("head_weights", "head_bias"), 0),
         (("probs", "features", "mc_probs"), 1),
         (("labeled_features",), 1),
-        (tuple(ALL), 2),
+        (tuple(GLOBAL), 2),
     ],
 )
 def test_only_the_passes_needed_are_made(names: tuple[str, ...], passes: int) -> None:
