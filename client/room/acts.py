@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,14 @@ import numpy as np
 from client.room import telling
 from client.room.desk import Desk
 from client.room.doors import Forbidden
-from client.room.forms import Answered, BadRequest, Form, Which
+from client.room.forms import Answered, BadRequest, Drafted, Form, Left, Looked, Which
+from client.room.lending import Lending, keep_draft
+from client.room.second import SecondLook, as_told
 from client.site import Site
 from client.store.reader_shelf import Account
+
+NOTHING = Form()
+"""What comes with a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +51,14 @@ class Place:
         return cls(query.get("study", ""), int(numbers[0]), int(numbers[1]), chosen)
 
 
-def me(site: Site, who: Account, form: Form | None) -> dict[str, Any]:
+def me(site: Site, who: Account, form: Form = NOTHING) -> dict[str, Any]:
     """Who is signed in, and the studies."""
     return telling.person(site, who)
 
 
-def overview(site: Site, who: Account, form: Form | None) -> dict[str, Any]:
+def overview(site: Site, who: Account, form: Form) -> dict[str, Any]:
     """How far the room is."""
     return telling.overview(site)
-
-
-QUESTIONS = (me, overview)
-"""They change nothing, and are asked by GET."""
 
 
 def following(site: Site, who: Account, form: Which) -> dict[str, Any]:
@@ -80,15 +82,37 @@ def undo(site: Site, who: Account, form: Which) -> dict[str, Any]:
     return {**telling.offer(desk, study, who, desk.next(study, who)), "undone": position}
 
 
+def opinion(site: Site, who: Account, form: Looked) -> dict[str, Any]:
+    """What the model says of a case that this reader has answered; written down as shown."""
+    study = site.store.steps.study(form.study)
+    seen = SecondLook(site.store).opinion(study, who, form.cycle, form.position)
+    return as_told(study, form.cycle, seen)
+
+
+def second_look(site: Site, who: Account, form: Answered) -> dict[str, Any]:
+    """Keep a changed mind beside the first answer."""
+    study = site.store.steps.study(form.study)
+    SecondLook(site.store).change(study, who, form.given)
+    return {"format": 1, "saved": form.submission}
+
+
 def renew(site: Site, who: Account, form: Form) -> dict[str, Any]:
     """Keep the case on the screen."""
     return {"format": 1, "held": Desk(site.store).renew(who)}
 
 
-def leave(site: Site, who: Account, form: Form) -> dict[str, Any]:
-    """Give the case back."""
+def draft(site: Site, who: Account, form: Drafted) -> dict[str, Any]:
+    """Keep what is chosen so far; it is no answer."""
+    study = site.store.steps.study(form.study)
+    lending = Lending(site.store, study.identity, form.cycle, time.time())
+    return {"format": 1, "kept": keep_draft(lending, who, form.position, form.draft)}
+
+
+def leave(site: Site, who: Account, form: Left) -> dict[str, Any]:
+    """Give the case back; what was chosen waits until this reader has it again."""
+    kept = form.draft is not None and draft(site, who, form.draft)["kept"]
     Desk(site.store).leave(who)
-    return {"format": 1}
+    return {"format": 1, "kept": kept}
 
 
 def pixels(site: Site, who: Account, place: Place) -> int:
@@ -98,7 +122,8 @@ def pixels(site: Site, who: Account, place: Place) -> int:
         Forbidden: the case is neither this reader's nor likely to be next.
     """
     study, desk = site.store.steps.study(place.study), Desk(site.store)
-    opening = desk.may_see(study, who, place.cycle, place.position)
+    look = study, who, place.cycle, place.position
+    opening = desk.may_see(*look) or SecondLook(site.store).may_see(*look)
     if opening is None:
         raise Forbidden("the case is not yours to see just now")
     return int(site.store.cases.rows(np.array([opening.case]))[0])

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import PurePosixPath
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,13 +20,12 @@ from starlette.routing import Route
 from client.images import Unreadable
 from client.queue import ReadingRefused
 from client.room import acts
-from client.room.doors import Doors, Forbidden, NotSignedIn, TooManyGuesses
-from client.room.forms import Answered, BadRequest, Form, SignIn, Which, form_of
+from client.room.doors import Crowded, Doors, Forbidden, NotSignedIn, TooManyGuesses
+from client.room.forms import BadRequest, Form, SignIn, form_of
 from client.room.library import Library, NoSlice
-from client.site import Site
-from client.store.reader_shelf import Account
+from client.room.ways import EVERYONE, WAYS, WORKING, Way
 from client.store.step_shelf import StepRefused
-from daemons.web.headers import headers
+from daemons.web.headers import Headed, headers
 from daemons.web.sessions import LASTS
 
 COOKIE = "wardround-room"
@@ -48,17 +46,14 @@ _CODES: Sequence[tuple[type[Exception], int]] = (
     (NotSignedIn, 401),
     (Forbidden, 403),
     (TooManyGuesses, 429),
+    (Crowded, 503),
     (BadRequest, 400),
     (ReadingRefused, 409),
     (Unreadable, 410),
     (NoSlice, 404),
 )
 
-Act = Callable[[Site, Account, Any], Any]
 Answer = Callable[[Request], Awaitable[Response]]
-
-WORKING = frozenset({"reader", "adjudicator"})
-EVERYONE = WORKING | {"admin"}
 
 
 def build(library: Library, hosts: Sequence[str], *, secure: bool) -> Starlette:
@@ -71,14 +66,10 @@ def build(library: Library, hosts: Sequence[str], *, secure: bool) -> Starlette:
     """
     doors = Doors()
 
-    def does(path: str, act: Act, roles: frozenset[str], form: type[Form] = Form) -> Route:
-        """Something that a page asks for: a question without a body, or an act with one."""
-        method = "GET" if form is Form and act in acts.QUESTIONS else "POST"
-        return Route(path, _answer(library, doors, act, roles, form), methods=[method])
-
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
         yield
+        doors.shut()
         library.close()
 
     return Starlette(
@@ -86,29 +77,26 @@ def build(library: Library, hosts: Sequence[str], *, secure: bool) -> Starlette:
             Route("/", _page, methods=["GET"]),
             Route("/page/{name}", _page, methods=["GET"]),
             Route("/api/sign-in", _sign_in(library, doors, secure=secure), methods=["POST"]),
-            Route("/api/sign-out", _sign_out(doors), methods=["POST"]),
+            Route("/api/sign-out", _sign_out(library, doors), methods=["POST"]),
             Route("/api/image", _image(library, doors), methods=["GET"]),
-            does("/api/me", acts.me, EVERYONE),
-            does("/api/overview", acts.overview, frozenset({"admin"})),
-            does("/api/next", acts.following, WORKING, Which),
-            does("/api/renew", acts.renew, WORKING),
-            does("/api/leave", acts.leave, WORKING),
-            does("/api/answer", acts.answer, WORKING, Answered),
-            does("/api/undo", acts.undo, WORKING, Which),
+            *(Route(w.path, _answer(library, doors, w), methods=[w.method]) for w in WAYS),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])],
+        middleware=[
+            Middleware(Headed, headers=HEADERS),
+            Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts]),
+        ],
         lifespan=life,
     )
 
 
-def _answer(
-    library: Library, doors: Doors, act: Act, roles: frozenset[str], form: type[Form]
-) -> Answer:
+def _answer(library: Library, doors: Doors, way: Way) -> Answer:
+    ask = library.ask_aside if way.aside else library.ask
+
     async def answer(request: Request) -> Response:
-        body = None if request.method in ("GET", "HEAD") else await form_of(request, form)
+        body = await form_of(request, way.form) if way.form else Form()
         token = request.cookies.get(COOKIE, "")
-        told = await library.ask(lambda site: act(site, doors.who(site, token, roles), body))
-        return JSONResponse(told, 200, HEADERS)
+        told = await ask(lambda site: way.act(site, doors.who(site, token, way.roles), body))
+        return JSONResponse(told)
 
     return _kept_short(answer)
 
@@ -121,7 +109,7 @@ def _image(library: Library, doors: Doors) -> Answer:
             lambda site: acts.pixels(site, doors.who(site, token, WORKING), place)
         )
         body = await library.picture(row, place.slice)
-        return Response(body, 200, HEADERS, media_type="application/octet-stream")
+        return Response(body, media_type="application/octet-stream")
 
     return _kept_short(image)
 
@@ -129,10 +117,10 @@ def _image(library: Library, doors: Doors) -> Answer:
 def _sign_in(library: Library, doors: Doors, *, secure: bool) -> Answer:
     async def sign_in(request: Request) -> Response:
         form = await form_of(request, SignIn)
-        kept = await library.ask(lambda site: site.store.readers.find(form.name))
-        token = await doors.open(kept, form.name, form.password)
-        told = await library.ask(lambda site: acts.me(site, doors.who(site, token, EVERYONE), None))
-        answer = JSONResponse(told, 200, HEADERS)
+        address = request.client.host if request.client else ""
+        token = await doors.open(library.ask, form.name, form.password, address)
+        told = await library.ask(lambda site: acts.me(site, doors.who(site, token, EVERYONE)))
+        answer = JSONResponse(told)
         answer.set_cookie(
             COOKIE, token, max_age=int(LASTS), httponly=True, samesite="strict", secure=secure
         )
@@ -141,11 +129,12 @@ def _sign_in(library: Library, doors: Doors, *, secure: bool) -> Answer:
     return _kept_short(sign_in)
 
 
-def _sign_out(doors: Doors) -> Answer:
+def _sign_out(library: Library, doors: Doors) -> Answer:
     async def sign_out(request: Request) -> Response:
         await form_of(request, Form)
-        doors.sessions.end(request.cookies.get(COOKIE, ""))
-        answer = JSONResponse({"format": 1}, 200, HEADERS)
+        token = request.cookies.get(COOKIE, "")
+        await library.ask(lambda site: doors.close(site, token))
+        answer = JSONResponse({"format": 1})
         answer.delete_cookie(COOKIE)
         return answer
 
@@ -158,8 +147,8 @@ async def _page(request: Request) -> Response:
     kind = _KINDS.get(PurePosixPath(name).suffix, "")
     file = files("client.room").joinpath("page", name)
     if not kind or "/" in name or "\\" in name or not file.is_file():
-        return JSONResponse({"error": "there is no such file"}, 404, HEADERS)
-    return Response(file.read_bytes(), 200, HEADERS, media_type=f"{kind}; charset=utf-8")
+        return JSONResponse({"error": "there is no such file"}, 404)
+    return Response(file.read_bytes(), media_type=f"{kind}; charset=utf-8")
 
 
 def _kept_short(answer: Answer) -> Answer:
@@ -170,7 +159,7 @@ def _kept_short(answer: Answer) -> Answer:
             return await answer(request)
         except Exception as error:
             code, words = _sentence(error)
-            return JSONResponse({"error": words}, code, HEADERS)
+            return JSONResponse({"error": words}, code)
 
     return short
 

@@ -10,23 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from client.audit import people
 from client.queue import ReadingRefused, Turn, accept, current_cycle, turns
 from client.room.choice import Offered, adjudicates, look
-from client.store.lease_shelf import Kept, Lease
+from client.room.lending import LASTS, Lending, active
+from client.store.lease_shelf import Kept
 from client.store.reader_shelf import Account
 from client.store.reading_shelf import Opening, Remarks
 from client.store.store import SiteStore, now
 from protocol.records import Answer, Reading
 from protocol.study import Study
-
-LASTS = 120.0
-"""Seconds that a lease lasts; the page renews it while somebody is there."""
-
-LONGEST = 3600.0
-"""Seconds that one reading is counted with at most."""
-
-SLACK = 5.0
-"""Seconds by which a page's clock may run ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +62,8 @@ class Desk:
         with self.store.transaction():
             offered = look(self.store, study, cycle, who, self.clock())
             if offered.turn is not None:
-                self._lease(study, cycle, offered.turn.opening.case, who.name)
-                if offered.turn.adjudicating:
-                    case = offered.turn.opening.case
-                    self.store.leases.show(study.identity, case, who.name, "readings", now())
+                turn, lending = offered.turn, self._lending(study, cycle)
+                lending.lend(turn.opening.case, who, adjudicating=turn.adjudicating)
         return offered
 
     def may_see(self, study: Study, who: Account, cycle: int, position: int) -> Opening | None:
@@ -117,13 +108,16 @@ class Desk:
                 return
             turn = self._mine(study, who, given)
             remarks = Remarks(given.submission, given.confidence, given.reason, given.comment)
-            seconds = self._seconds(who, turn.opening.case, given.seconds)
-            key = self.store.cases.keys_of([turn.opening.case])[0]
+            case = turn.opening.case
+            seconds = active(self.store, who, case, given.seconds, self.clock())
+            key = self.store.cases.keys_of([case])[0]
             reading = Reading(
                 key, who.name, now(), seconds, given.answer, given.value, turn.adjudicating
             )
             accept(self.store, study, given.cycle, turn.opening, reading, remarks)
+            self._note(people.ANSWERED, who, study, given.cycle, case)
             self.store.leases.drop(who.name)
+            self.store.drafts.drop(who.name)
 
     def undo(self, study: Study, who: Account) -> int:
         """Take back what this reader answered last, and lease it to them; its position.
@@ -142,16 +136,13 @@ class Desk:
             self.store.leases.withdraw(kept, now())
             opened = self.store.readings.opened(study.identity, cycle, probs=False)
             position = next((o.position for o in opened if o.case == kept.case), -1)
-            self._lease(study, cycle, kept.case, who.name)
+            self._note(people.TAKEN_BACK, who, study, cycle, kept.case)
+            lending = self._lending(study, cycle)
+            lending.lend(kept.case, who, adjudicating=kept.adjudicating)
         return position
 
-    def _lease(self, study: Study, cycle: int, case: int, reader: str) -> None:
-        at, before = self.clock(), self.store.leases.of(reader)
-        same = before is not None and (before.study, before.cycle, before.case) == (
-            study.identity, cycle, case,
-        )  # fmt: skip
-        since = before.since if before is not None and same and before.until > at else at
-        self.store.leases.put(Lease(study.identity, cycle, case, reader, since, at + LASTS))
+    def _lending(self, study: Study, cycle: int) -> Lending:
+        return Lending(self.store, study.identity, cycle, self.clock())
 
     def _mine(self, study: Study, who: Account, given: Given) -> Turn:
         """The turn that an answer is for, if this reader may give it."""
@@ -176,13 +167,8 @@ class Desk:
         if before.withdrawn:
             raise ReadingRefused("the answer was taken back since")
 
-    def _seconds(self, who: Account, case: int, told: float) -> float:
-        """Active seconds, no more than went by since the case was given out."""
-        lease = self.store.leases.of(who.name)
-        most = LONGEST
-        if lease is not None and lease.case == case:
-            most = min(most, self.clock() - lease.since + SLACK)
-        return round(max(0.0, min(told, most)), 1)
+    def _note(self, event: str, who: Account, study: Study, cycle: int, case: int) -> None:
+        people.seen(self.store, event, who.name, study=study.identity, cycle=cycle, case=case)
 
     def _still_blind(self, study: Study, cycle: int, who: Account, kept: Kept) -> None:
         """Refuse once anybody has built on the answer, or its reader has seen more than the image.
@@ -191,8 +177,10 @@ class Desk:
         thought.
         """
         shown = self.store.leases.shown(study.identity, kept.case)
-        others = {reader for reader, _ in shown if reader != who.name}
-        if (others or shown) and not (kept.adjudicating and not others):
+        if (who.name, "model") in shown:
+            raise ReadingRefused("too late: you have seen the model's opinion of the case")
+        others = {reader for reader, what in shown if reader != who.name and what == "readings"}
+        if others or ((who.name, "readings") in shown and not kept.adjudicating):
             raise ReadingRefused("too late: the answer was shown to an adjudicator already")
         taken = self.store.leases.alive(study.identity, cycle, self.clock())
         if taken.get(kept.case, who.name) != who.name:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import Request
 
 from client.room.desk import Given
+from client.store.draft_shelf import Draft
 
 MOST = 16_384
 """Bytes of a body."""
@@ -44,6 +45,36 @@ class Which(Form):
     """A study, by its identity."""
 
     study: Identity
+
+
+class Drafted(Form):
+    """What is chosen for a case so far."""
+
+    study: Identity
+    cycle: Annotated[int, Field(ge=0, lt=2**31)]
+    position: Annotated[int, Field(ge=0, lt=2**31)]
+    value: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(max_length=512)] = []
+    confidence: Annotated[int, Field(ge=1, le=5)] | None = None
+    comment: Annotated[str, Field(max_length=2000)] = ""
+
+    @property
+    def draft(self) -> Draft:
+        """As the desk takes it."""
+        return Draft(tuple(self.value), self.confidence, self.comment)
+
+
+class Left(Form):
+    """Somebody leaves the case on their screen, with what they had chosen."""
+
+    draft: Drafted | None = None
+
+
+class Looked(Form):
+    """A case that its reader has answered, to be looked at again."""
+
+    study: Identity
+    cycle: Annotated[int, Field(ge=0, lt=2**31)]
+    position: Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Answered(Form):

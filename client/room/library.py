@@ -92,12 +92,16 @@ class Library:
     """The site's store at one post, its pixels at others."""
 
     def __init__(self, home: Path) -> None:
-        self._desk = Post(home)
+        self._desk, self._aside = Post(home), Post(home)
         self._shelves = [Post(home) for _ in range(_SHELVES)]
 
     async def ask(self, question: Callable[[Site], T]) -> T:
         """The answer to a question to the site, asked at the store's own post."""
         return await self._desk.ask(question)
+
+    async def ask_aside(self, question: Callable[[Site], T]) -> T:
+        """The same in a thread of its own: what takes long holds nobody's answer up."""
+        return await self._aside.ask(question)
 
     async def picture(self, row: int, wanted: int | None) -> bytes:
         """One slice of a case as `packed` makes it; the middle one for None.
@@ -111,7 +115,7 @@ class Library:
 
     def close(self) -> None:
         """Let go of threads and database; nothing may be asked any more."""
-        for post in (self._desk, *self._shelves):
+        for post in (self._desk, self._aside, *self._shelves):
             post.close()
 
 

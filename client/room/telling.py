@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from client.queue import current_cycle, progress
@@ -13,6 +14,7 @@ from client.room.forms import REASONS
 from client.site import Site
 from client.store.lease_shelf import Kept
 from client.store.reader_shelf import Account
+from client.store.work import worked_since
 from protocol.study import Study
 
 _ORDER = random.SystemRandom()
@@ -26,6 +28,7 @@ def studies(site: Site) -> list[dict[str, Any]]:
             "identity": study.identity,
             "name": study.name,
             "multi_label": study.task.multi_label,
+            "show_ai": study.reading.show_ai,
             "classes": [{"name": c.name, "definition": c.definition} for c in study.task.classes],
             "open": current_cycle(site.store, study) is not None,
         }
@@ -52,7 +55,7 @@ def offer(desk: Desk, study: Study, who: Account, offered: Offered | None) -> di
         "study": study.identity,
         "case": None,
         "ahead": [],
-        "today": desk.store.leases.count_since(who.name, _midnight()),
+        "work": work(desk, who),
     }
     if offered is None:
         return {**told, "why": "No cycle is open: new cases come once the model was trained."}
@@ -68,6 +71,7 @@ def offer(desk: Desk, study: Study, who: Account, offered: Offered | None) -> di
                 "position": turn.opening.position,
                 "adjudicating": turn.adjudicating,
                 "readings": [_anonymous(k) for k in shuffled],
+                "draft": _drafted(desk, who, study, offered.cycle, turn.opening.case),
             },
         }
     many = offered.elsewhere
@@ -98,6 +102,21 @@ def overview(site: Site) -> dict[str, Any]:
     return {"format": 1, "studies": rows, "accounts": accounts}
 
 
+def work(desk: Desk, who: Account) -> dict[str, Any]:
+    """What this reader has done, for their own eyes: it is compared with nobody's."""
+    spans = {"today": _midnight(), "week": _monday()}
+    told = {name: worked_since(desk.store.connection, who.name, at) for name, at in spans.items()}
+    return {name: {"readings": n, "seconds": round(s)} for name, (n, s) in told.items()}
+
+
+def _drafted(
+    desk: Desk, who: Account, study: Study, cycle: int, case: int
+) -> dict[str, Any] | None:
+    """What this reader had chosen for the case before they left it."""
+    found = desk.store.drafts.of(who.name, study.identity, cycle, case)
+    return None if found is None else asdict(found)
+
+
 def _anonymous(kept: Kept) -> dict[str, Any]:
     """A reading as an adjudicator sees it: no name, no time."""
     return {
@@ -109,7 +128,17 @@ def _anonymous(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _midnight() -> str:
-    """The last midnight of the hospital's own clock, UTC, ISO 8601 as readings write it."""
-    local = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+def _midnight(days: int = 0) -> str:
+    """A midnight of the hospital's own clock, UTC, ISO 8601 as readings write it.
+
+    Args:
+        days: before the last one.
+    """
+    day = date.today() - timedelta(days=days)  # in days: some nights a clock is changed
+    local = datetime.combine(day, datetime.min.time()).astimezone()
     return local.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _monday() -> str:
+    """The midnight with which this week began."""
+    return _midnight(date.today().weekday())

@@ -44,7 +44,8 @@ class ReaderShelf:
         return row is not None
 
     def remove(self, name: str, at: str) -> bool:
-        """Whether there was such an account; its lease ends with it."""
+        """Whether there was such an account; its lease ends with it, and what it had chosen."""
+        self.connection.execute("DELETE FROM drafts WHERE reader = ?", (name,))
         self.connection.execute("DELETE FROM leases WHERE reader = ?", (name,))
         return self._changed("removed = ?", at, name)
 

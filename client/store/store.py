@@ -42,6 +42,7 @@ class SiteStore:
         readers: accounts of the reading room.
         leases: who reads which case just now, and what was taken back.
         locators: where the pixels of imported cases are.
+        drafts: what readers have chosen and not sent.
         opinions: what the model said of opened cases.
         repeats: which cases may come back to their reader, and which did.
     """
@@ -55,6 +56,7 @@ class SiteStore:
     readers: ReaderShelf
     leases: LeaseShelf
     locators: LocatorShelf
+    drafts: DraftShelf
     opinions: OpinionShelf
     repeats: RepeatShelf
 

@@ -3,6 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, TypeAlias
+
+Message: TypeAlias = MutableMapping[str, Any]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Served: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class Headed:
+    """An ASGI application with the same headers on every answer, refusals of a framework too."""
+
+    def __init__(self, app: Served, headers: Mapping[str, str]) -> None:
+        self.app = app
+        self.headers = [(n.lower().encode(), v.encode()) for n, v in headers.items()]
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer, with the headers."""
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self.headers]
+            await send(message)
+
+        await self.app(scope, receive, headed)
 
 
 def headers(policy: str) -> dict[str, str]:

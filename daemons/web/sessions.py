@@ -68,10 +68,17 @@ class Guesses:
         """Count a wrong password for a name, from an address ("" where it is not known)."""
         self._wrong.append((self.clock(), name, address))
 
-    def closed(self, name: str = "", address: str = "") -> bool:
-        """Whether there were too many wrong passwords just now."""
+    def closed(self, name: str = "", address: str = "", trying: int = 0) -> bool:
+        """Whether there were too many wrong passwords just now.
+
+        Args:
+            name: that somebody wants to sign in with.
+            address: from which; "" where it is not known.
+            trying: passwords that are being tried for the name at this moment; each may be wrong.
+        """
         while self._wrong and self._wrong[0][0] < self.clock() - WITHIN:
             self._wrong.popleft()
         named = sum(name == tried for _, tried, _ in self._wrong)
         near = sum(address == place for _, _, place in self._wrong) if address else 0
+        named += trying
         return named >= GUESSES or near >= FROM_ONE_ADDRESS or len(self._wrong) >= ALL_GUESSES

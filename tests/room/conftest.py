@@ -50,7 +50,7 @@ DOCUMENT = {
 
 @cache
 def hashed_once() -> str:
-    """What is kept of the password; scrypt is slow on purpose."""
+    """What is kept of the password; argon2 is slow on purpose."""
     return hashed(PASSWORD)
 
 

@@ -34,7 +34,7 @@ def test_a_reader_works_through_the_queue(room: Any, pages: Callable[..., Any]) 
     for done in range(1, 7):
         assert offer["case"]["position"] == done - 1
         offer = ann.answer(offer, done % 3).json()
-        assert offer["today"] == done
+        assert offer["work"]["today"]["readings"] == done
     assert offer["case"] is None
     assert offer["why"] == "Nothing to read."
     assert len(kept(room)) == 6
@@ -82,7 +82,7 @@ def test_undo_is_a_withdrawal_and_costs_no_second_reading(
     second = ann.answer(offer, 1).json()
     back = ann.post("/api/undo", study=room.study.identity).json()
     assert back["case"]["position"] == back["undone"] == offer["case"]["position"]
-    assert back["today"] == 0
+    assert back["work"]["today"]["readings"] == 0
     again = ann.post("/api/undo", study=room.study.identity)
     assert again.status_code == 409
     third = ann.answer(back, 2).json()
