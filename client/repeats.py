@@ -102,8 +102,12 @@ class Schedule:
         ripe = [case for case in given[:-AGO] if case in may]
         if not ripe:
             return None
-        lots = self.lots
-        case = min(ripe, key=lambda c: lots.share("which", self.study.identity, self.reader, c))
+
+        def lot(case: int) -> tuple[bool, float]:
+            drawn = self.lots.share("which", self.study.identity, self.reader, case)
+            return case not in self.owed, drawn
+
+        case = min(ripe, key=lot)
         owed = frozenset({self.reader} if case in self.owed else ())
         return Turn(Opening(case, may[case]), False, frozenset(), owed, "repeat")
 

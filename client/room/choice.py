@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from client.queue import Turn, spent, turns
+from client.repeats import Lots, Schedule
+from client.room.names import Names
 from client.store.reader_shelf import Account
 from client.store.store import SiteStore
 from protocol.study import Study
@@ -33,25 +35,12 @@ class Offered:
 def look(store: SiteStore, study: Study, cycle: int, who: Account, at: float) -> Offered:
     """First the case that this reader has, then one they took back, then by reading order.
 
+    Cases that come back to this reader stand between the others, where lots put them.
+
     Args:
         at: the time, seconds since 1970.
     """
-    every = turns(store, study, cycle)
-    taken = store.leases.alive(study.identity, cycle, at)
-    mine = [t for t in every if t.may(who.name) and t.adjudicating == adjudicates(who)]
-    free = [t for t in mine if taken.get(t.opening.case, who.name) == who.name]
-    free.sort(key=lambda t: (t.opening.case not in taken, who.name not in t.owed))
-    paid = sum(who.name in t.owed or t.opening.case in taken for t in free)
-    left = store.readings.granted(study.identity, cycle) - spent(store, study, cycle)
-    if study.budget.unit == "readings":
-        left = max(left - _reserved(every, taken, who), 0)
-    elif left > 0:  # how many readings some minutes pay is not known
-        left = len(every)
-    count = max(paid, min(left, len(free)))
-    elsewhere = len(mine) - len(free)
-    if not count:
-        return Offered(cycle, None, (), elsewhere)
-    return Offered(cycle, free[0], tuple(free[1 : min(count, 1 + AHEAD)]), elsewhere)
+    return _View(store, study, cycle, who, at).offered()
 
 
 def adjudicates(who: Account) -> bool:
@@ -59,9 +48,60 @@ def adjudicates(who: Account) -> bool:
     return who.role == "adjudicator"
 
 
-def _reserved(every: Sequence[Turn], taken: Mapping[int, str], who: Account) -> int:
-    """Readings that are under way, and those without which a dispute stays unsettled."""
-    under_way = sum(reader != who.name for reader in taken.values())
-    if adjudicates(who):
-        return under_way
-    return under_way + sum(t.adjudicating and t.opening.case not in taken for t in every)
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A cycle as one reader has it before them at a time."""
+
+    store: SiteStore
+    study: Study
+    cycle: int
+    who: Account
+    at: float
+
+    def offered(self) -> Offered:
+        """See `look`."""
+        name, identity = self.who.name, self.study.identity
+        every = turns(self.store, self.study, self.cycle)
+        taken = self.store.leases.alive(identity, self.cycle, self.at)
+        mine = [t for t in every if t.may(name) and t.adjudicating == adjudicates(self.who)]
+        free = [t for t in mine if taken.get(t.opening.case, name) == name]
+        free.sort(key=lambda t: (t.opening.case not in taken, name not in t.owed))
+        paid = sum(name in t.owed or t.opening.case in taken for t in free)
+        elsewhere = len(mine) - len(free)
+        if self.study.reading.repeats and not adjudicates(self.who):
+            free, paid = self._mixed(free, paid)
+        count = min(max(paid, self._left(every, taken, len(free))), len(free), 1 + AHEAD)
+        names = Names(self.store, self.study, self.cycle, name)
+        found = [names.turn(turn) for turn in free[:count]]
+        if not found:
+            return Offered(self.cycle, None, (), elsewhere)
+        return Offered(self.cycle, found[0], tuple(found[1:]), elsewhere)
+
+    def _mixed(self, free: Sequence[Turn], held: int) -> tuple[list[Turn], int]:
+        """The next turns with what comes back, and how many of the first are paid already.
+
+        Args:
+            free: the fresh ones.
+            held: so many of them are on the reader's screen, or were taken back by them.
+        """
+        name, lots = self.who.name, Lots(self.store.repeats.secret())
+        lease = self.store.leases.of(name)
+        place = lease and (lease.study, lease.cycle, lease.stage)
+        shown = lease is not None and lease.until > self.at
+        back = shown and place == (self.study.identity, self.cycle, "repeat")
+        schedule = Schedule.of(self.store, self.study, self.cycle, name, lots)
+        mixed = schedule.mixed(free, 1 + AHEAD, 0 if back else held)
+        owed = sum(name in t.owed for t in mixed if t.stage == "repeat")
+        return mixed, max(owed, int(back)) + held
+
+    def _left(self, every: Sequence[Turn], taken: Collection[int], wanted: int) -> int:
+        """Readings that the grant pays, less those under way and those that a dispute needs."""
+        identity = self.study.identity
+        granted = self.store.readings.granted(identity, self.cycle)
+        left = granted - spent(self.store, self.study, self.cycle)
+        if self.study.budget.unit == "minutes":  # how many readings some minutes pay is not known
+            return wanted if left > 0 else 0
+        left -= len(self.store.leases.under_way(identity, self.cycle, self.at) - {self.who.name})
+        if not adjudicates(self.who):
+            left -= sum(t.adjudicating and t.opening.case not in taken for t in every)
+        return max(left, 0)
