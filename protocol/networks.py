@@ -74,8 +74,19 @@ class EfficientNet(BaseModel):
     variant: Literal["b0", "b1", "b2", "b3"] = Field("b0", description="size, b0 smallest")
 
 
+class MLP(BaseModel):
+    """Fully connected layers on all pixels at once: for tables of numbers laid out as an image."""
+
+    model_config = _STRICT
+    name: Literal["mlp"] = "mlp"
+    hidden: tuple[Count, ...] = Field(
+        (32, 16), min_length=1, max_length=8, description="width of each hidden layer"
+    )
+    dropout: Dropout = 0.0
+
+
 Network: TypeAlias = Annotated[
-    TinyCNN | ResNet | DenseNet | EfficientNet, Field(discriminator="name")
+    TinyCNN | ResNet | DenseNet | EfficientNet | MLP, Field(discriminator="name")
 ]
 
 NETWORKS: dict[str, type[BaseModel]] = {
@@ -83,4 +94,5 @@ NETWORKS: dict[str, type[BaseModel]] = {
     "resnet": ResNet,
     "densenet": DenseNet,
     "efficientnet": EfficientNet,
+    "mlp": MLP,
 }

@@ -27,6 +27,7 @@ def _portable(value: Any) -> Any:
 
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0)]
 Arguments: TypeAlias = Annotated[dict[str, Any], AfterValidator(_portable)]
 
 
@@ -291,7 +292,10 @@ class Readers(Section):
     )
     unsure: Share = Field(0.0, description="probability of the answer unsure")
     unreadable: Share = Field(0.0, description="probability of the answer not readable")
-    seconds: float = Field(20.0, gt=0, description="mean active seconds of a reading")
+    seconds: Seconds | Annotated[tuple[Seconds, ...], Field(min_length=1)] = Field(
+        20.0,
+        description="mean active seconds of a reading; several: one per site, again from the first",
+    )
     spread: float = Field(0.4, ge=0, le=2, description="sigma of the log-normal around that mean")
     hours_per_day: float = Field(1.0, gt=0, le=24, description="reading hours on each working day")
 

@@ -104,8 +104,9 @@ class SimulatedReader:
         return Answered("answered", tuple(int(v) for v in value), seconds)
 
 
-def reader(readers: Readers, task: Task) -> SimulatedReader:
-    """The reader that a study's [simulation.readers] describes."""
+def reader(readers: Readers, task: Task, site: int = 0) -> SimulatedReader:
+    """The reader that a study's [simulation.readers] describes, at the site of that number."""
+    seconds = readers.seconds if isinstance(readers.seconds, tuple) else (readers.seconds,)
     one_for_all = not isinstance(readers.error, tuple) or len(readers.error) == 1
     errors = readers.error if isinstance(readers.error, tuple) else (readers.error,)
     return SimulatedReader(
@@ -113,7 +114,7 @@ def reader(readers: Readers, task: Task) -> SimulatedReader:
         multi_label=task.multi_label,
         unsure=readers.unsure,
         unreadable=readers.unreadable,
-        seconds=readers.seconds,
+        seconds=seconds[site % len(seconds)],
         spread=readers.spread,
     )
 

@@ -1,8 +1,8 @@
 """The modules of the closed table in `protocol/networks.py`, and their first weights.
 
-Every network normalises with GroupNorm, so that a case never depends on its batch; changes nothing
-in place and adds residuals out of place, so that per-sample gradients exist (Opacus); and has at
-most one dropout, right before its one linear layer.
+Every network that normalises does it with GroupNorm, so that a case never depends on its batch;
+none changes anything in place or adds residuals so, so that per-sample gradients exist (Opacus);
+each has at most one dropout, right before its one linear layer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from client.learning.randomness import Dropout
-from protocol.networks import DenseNet, EfficientNet, Network, ResNet, TinyCNN
+from protocol.networks import MLP, DenseNet, EfficientNet, Network, ResNet, TinyCNN
 from protocol.seeds import Purpose, generator
 from protocol.study import Study
 
@@ -34,6 +34,8 @@ def build(network: Network, image: Image, classes: int) -> nn.Module:
     """
     if isinstance(network, TinyCNN):
         return _tiny_cnn(network, image, classes)
+    if isinstance(network, MLP):
+        return _mlp(network, image, classes)
     # Imported late: MONAI takes seconds, and a study of tiny networks needs none of it.
     from client.learning import monai_networks
 
@@ -89,3 +91,14 @@ def _tiny_cnn(network: TinyCNN, image: Image, classes: int) -> nn.Module:
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     layers += [Dropout(network.dropout)] if network.dropout else []
     return nn.Sequential(*layers, nn.Linear(channels, classes))
+
+
+def _mlp(network: MLP, image: Image, classes: int) -> nn.Module:
+    """Linear layers with ReLU between them, over the pixels of all channels."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = image[0] * image[1] * image[2]
+    for hidden in network.hidden:
+        layers += [nn.Linear(width, hidden), nn.ReLU()]
+        width = hidden
+    layers += [Dropout(network.dropout)] if network.dropout else []
+    return nn.Sequential(*layers, nn.Linear(width, classes))

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from client.learning.networks import build, dropouts, initial_arrays, last_linear
 from client.learning.randomness import Dropout, seeded_dropout
-from protocol.networks import NETWORKS, DenseNet, EfficientNet, Network, ResNet, TinyCNN
+from protocol.networks import MLP, NETWORKS, DenseNet, EfficientNet, Network, ResNet, TinyCNN
 from protocol.study import Study, parse
 
 torch.set_num_threads(1)  # as every worker of the engine does; more change the bits
@@ -22,6 +22,8 @@ ROWS: dict[str, Network] = {
     "densenet": DenseNet(),
     "small densenet with dropout": DenseNet(blocks=(1, 2, 1), growth=8, dropout=0.3),
     "efficientnet": EfficientNet(),
+    "mlp": MLP(),
+    "mlp with dropout": MLP(hidden=(9,), dropout=0.3),
 }
 
 
@@ -57,7 +59,7 @@ def test_network_gives_logits_and_keeps_cases_apart(row: str, image: tuple[int, 
 def test_no_batch_norm_no_buffer_and_nothing_in_place(row: str) -> None:
     module = build(ROWS[row], (1, 28, 28), 2)
     kinds = {type(m).__name__ for m in module.modules()}
-    assert "GroupNorm" in kinds
+    assert ("GroupNorm" in kinds) != row.startswith("mlp")
     assert not [kind for kind in kinds if "BatchNorm" in kind or "InstanceNorm" in kind]
     assert not [m for m in module.modules() if getattr(m, "inplace", False)]
     assert not dict(module.named_buffers())
@@ -100,7 +102,7 @@ def test_sizes_are_those_promised(
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning")  # Opacus' own
-@pytest.mark.parametrize("row", ["tiny-cnn", "resnet", "deeper resnet"])
+@pytest.mark.parametrize("row", ["tiny-cnn", "resnet", "deeper resnet", "mlp"])
 def test_opacus_finds_the_gradient_of_every_case(row: str) -> None:
     from opacus import GradSampleModule
     from opacus.validators import ModuleValidator

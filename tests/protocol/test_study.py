@@ -99,9 +99,9 @@ REFUSALS = {
     f"number from 0 to 1, or {LIST}",
     # the network
     "network=resnet": "network = 'resnet': accepted is a table whose name is 'densenet', "
-    "'efficientnet', 'resnet' or 'tiny-cnn'",
-    "network.name=vgg": "network.name = 'vgg': accepted is 'densenet', 'efficientnet', 'resnet' or "
-    "'tiny-cnn'",
+    "'efficientnet', 'mlp', 'resnet' or 'tiny-cnn'",
+    "network.name=vgg": "network.name = 'vgg': accepted is 'densenet', 'efficientnet', 'mlp', 'resnet' "
+    "or 'tiny-cnn'",
     "network.name=['resnet']": "network.name = ['resnet']: accepted is 'densenet', 'efficientnet'",
     "network.blocks=[1, 1]": "network.blocks = [1, 1]: accepted is a list of 4, each a whole "
     "number of at least 1",
