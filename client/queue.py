@@ -147,7 +147,7 @@ def accept(
             reader has answered it, or the grant is spent; or a repeat of a case that must not come
             back to this reader.
     """
-    _check(study, reading)
+    check_answer(study, reading)
     identity, mine = study.identity, (opening.case, reading.reader)
     if store.cycles.closed(identity, cycle):
         raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
@@ -173,6 +173,8 @@ def _check_open(
         raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
     if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
         raise ReadingRefused("this reader has answered the case; accepted is one answer each")
+    if store.opinions.seen_since(identity, opening.case, reading.reader):
+        raise ReadingRefused("this reader has seen the model's opinion; accepted are blind answers")
 
 
 def spent(store: SiteStore, study: Study, cycle: int) -> int:
@@ -208,7 +210,12 @@ def progress(store: SiteStore, study: Study, cycle: int, site: str) -> SiteProgr
     )
 
 
-def _check(study: Study, reading: Reading) -> None:
+def check_answer(study: Study, reading: Reading) -> None:
+    """Refuse what does not answer the task: consensus could not settle it.
+
+    Raises:
+        ReadingRefused: the value is of another shape, or the time is none.
+    """
     classes, ones = len(study.task.classes), sum(reading.value)
     if reading.answer != "answered" and reading.value:
         raise ReadingRefused(f"a value with the answer {reading.answer!r}; accepted is none")
