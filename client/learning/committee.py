@@ -119,6 +119,8 @@ def learn_alone(resident: Resident, study: Study, seen: Seen, rng: Rng) -> int:
     on steps is ours.
     """
     resident.load(initial_arrays(study))
+    if not len(seen.labeled):
+        return 0
     training, task = study.training, study.task
     targets = seen.targets.astype(np.float64)
     pace = Pace(training.learning_rate, training.rounds_per_cycle // 2)

@@ -41,9 +41,18 @@ def decided(site: Site, study: Study) -> Decisions:
 
 
 def strategy_of(site: Site, study: Study, cycle: int) -> QueryStrategy:
-    """The query strategy in force: the cold start in the first cycle, then the study's own."""
+    """The query strategy in force: the cold start in the first cycle, then the study's own.
+
+    One that looks at models of the site's own making needs labels; a site without asks the cold
+    start further on.
+    """
     chosen = decided(site, study)
-    return chosen.cold_start if cycle == 0 else chosen.query
+    if cycle == 0:
+        return chosen.cold_start
+    if chosen.query.needs.models <= {"global"}:
+        return chosen.query
+    ids, _ = site.store.readings.labels(study.identity)
+    return chosen.query if len(ids) else chosen.cold_start
 
 
 def resident(study: Study, arrays: Arrays) -> Resident:

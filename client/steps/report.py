@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client import kept_model, scored_pool
-from client.learning.score import signals
+from client.learning.committee import Seen, every_signal
+from client.minutes import expected_minutes
 from client.queue import expected_seconds
 from client.scored_pool import ScoredPool
 from client.site import Site
-from client.steps.outcome import Outcome, decided, resident, strategy_of
+from client.steps.outcome import Outcome, decided, network_of, strategy_of
 from client.steps.pixels import readable
 from client.store.step_shelf import StepRefused
 from protocol.codec import digest
@@ -21,6 +21,7 @@ from protocol.records import UNCERTAINTY_BINS, Indices, SiteReport
 from protocol.seeds import Purpose, generator
 from protocol.steps import Code, StepRequest
 from protocol.study import Study
+from strategies.pool import Needs
 
 
 def report(site: Site, study: Study, request: StepRequest) -> Outcome:
@@ -39,20 +40,38 @@ def _score(site: Site, study: Study, request: StepRequest) -> ScoredPool:
     key, store = request.key, site.store
     ids = store.cases.pool(key.study, study.audit.patients, key.cycle)
     labeled, targets = store.readings.labels(key.study)
-    needs = strategy_of(site, study, key.cycle).needs
+    needs = _needs(site, study, key.cycle)
     kept, images = readable(site, study, ids)
     usable, seen = readable(site, study, labeled)
     targets = targets.reshape(len(labeled), len(study.task.classes))[usable]
-    computed = signals(
-        resident(study, request.arrays),
-        replace(needs, signals=needs.signals | {"probs"}),
-        images,
-        seen,
-        targets,
-        task=study.task,
-        rng=generator(study.seed, site.number, key.cycle, 0, Purpose.DROPOUT),
+    streams = {"dropout": Purpose.DROPOUT, "local": Purpose.LOCAL, "scratch": Purpose.SCRATCH}
+    computed = every_signal(
+        network_of(study),
+        request.arrays,
+        study,
+        needs,
+        Seen(images, seen, targets),
+        {
+            name: generator(study.seed, site.number, key.cycle, 0, stream)
+            for name, stream in streams.items()
+        },
     )
+    if "minutes" in needs.signals:
+        computed["minutes"] = expected_minutes(store, study, ids[kept])
     return ScoredPool(key.study, key.cycle, ids[kept], computed)
+
+
+def _needs(site: Site, study: Study, cycle: int) -> Needs:
+    """Of the strategy in force, and what the report itself tells from.
+
+    A strategy that needs labels gives way to the cold start where they are withdrawn between this
+    step and select, so that one's signals are there, too.
+    """
+    needs = strategy_of(site, study, cycle).needs
+    signals = needs.signals | {"probs"}
+    if not needs.models <= {"global"}:
+        signals |= decided(site, study).cold_start.needs.signals
+    return Needs(signals, needs.members)
 
 
 def _tell(site: Site, study: Study, scored: ScoredPool) -> SiteReport:

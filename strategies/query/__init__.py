@@ -10,7 +10,9 @@ from strategies.query.badge import Badge
 from strategies.query.batchbald import BatchBald
 from strategies.query.class_balanced import ClassBalanced
 from strategies.query.coreset import CoreSet
+from strategies.query.cost_aware import CostAware
 from strategies.query.cost_weighted import CostWeighted
+from strategies.query.logo import LoGo
 from strategies.query.maxherding import MaxHerding
 from strategies.query.powerbald import PowerBald
 from strategies.query.probcover import ProbCover
@@ -33,6 +35,8 @@ QUERY: Mapping[str, Callable[..., QueryStrategy]] = {
     "maxherding": MaxHerding,
     "alfa-mix": AlfaMix,
     "class-balanced": ClassBalanced,
+    "cost-aware": CostAware,
+    "logo": LoGo,
 }
 
 __all__ = ["QUERY", "SCORED", "CostWeighted", "QueryStrategy", "Scored", "top_k"]

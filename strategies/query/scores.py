@@ -11,6 +11,8 @@ from strategies.build import build
 from strategies.pool import NotFinite
 from strategies.query.bald import Bald
 from strategies.query.entropy import Entropy
+from strategies.query.fedal import FedAl
+from strategies.query.kafal import Kafal
 from strategies.query.least_confidence import LeastConfidence
 from strategies.query.margin import Margin
 from strategies.query.strategy import Scored
@@ -20,6 +22,8 @@ SCORED: Mapping[str, Callable[..., Scored]] = {
     "margin": Margin,
     "least-confidence": LeastConfidence,
     "bald": Bald,
+    "fedal": FedAl,
+    "kafal": Kafal,
 }
 
 

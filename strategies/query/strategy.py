@@ -92,3 +92,15 @@ def probabilities(pool: Pool, name: str = "probs") -> NDArray[np.float64]:
     if not pool.multi_label and p.shape[-1] < 2:
         raise ValueError(f"signal '{name}' has {p.shape[-1]} classes; accepted is 2 or more")
     return p
+
+
+def same_shape(first: NDArray[Any], second: NDArray[Any], name: str, of: str) -> None:
+    """Refuse two signals whose shapes differ.
+
+    Raises:
+        ValueError: the second, of that name, has another shape than the first.
+    """
+    if first.shape != second.shape:
+        raise ValueError(
+            f"signal '{name}' has shape {second.shape}; accepted is {first.shape}, as '{of}'"
+        )

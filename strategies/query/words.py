@@ -80,6 +80,10 @@ def _scarce(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> 
     return f"The model takes it most for {likeliest}, and asks for cases of every class."
 
 
+def _apart(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    return "The shared model and one trained on this hospital's cases alone differ or are unsure."
+
+
 def _other(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
     return "The study's own rule asked for it."
 
@@ -99,6 +103,10 @@ _KINDS: Mapping[str, Words] = {
     "maxherding": _typical,
     "alfa-mix": _near,
     "class-balanced": _scarce,
+    "cost-aware": _other,
+    "fedal": _apart,
+    "kafal": _apart,
+    "logo": _apart,
 }
 
 
@@ -107,6 +115,8 @@ def _by_needs(needs: Needs) -> Words:
         return _other  # it may look at nothing, or at what is not ours to know
     if "mc_probs" in needs.signals:
         return _torn
+    if not needs.models <= {"global"}:
+        return _apart
     if "probs" in needs.signals:
         return _both if "features" in needs.signals else _doubt
     return _unlike if "features" in needs.signals else _other

@@ -121,7 +121,8 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
         (
             {"query": {"strategy": "coreset", "cost_weighted": True}},
             "query.cost_weighted = True: query.strategy = 'coreset' ranks by no score, accepted is "
-            "one of bald, entropy, least-confidence, margin",
+            "one of bald, cost-aware, entropy, fedal, kafal, "
+            "least-confidence, margin",
         ),
     ],
 )
@@ -143,7 +144,9 @@ def test_cold_start_asks_no_untrained_model_what_it_believes(name: str) -> None:
     if not believes:
         decisions(asked)
         return
-    with pytest.raises(StudyError, match=rf"query.cold_start = '{name}': it reads .*(probs|head)"):
+    with pytest.raises(
+        StudyError, match=rf"query.cold_start = '{name}': it reads .*(probs|logits|head)"
+    ):
         decisions(asked)
 
 

@@ -12,13 +12,22 @@ import pytest
 from numpy.typing import NDArray
 
 from strategies.build import build
-from strategies.pool import PER_CASE, MissingSignal, Needs, NotFinite, Pool, PoolTooSmall
+from strategies.pool import MODELS, PER_CASE, MissingSignal, Needs, NotFinite, Pool, PoolTooSmall
 from strategies.query import QUERY, SCORED, CostWeighted, QueryStrategy
 from strategies.query.entropy import Entropy
 
 N, M, D, C, MEMBERS = 60, 7, 6, 4, 5
 NAMES = sorted(QUERY)
-FOLLOWS_ROWS = ["bald", "coreset", "entropy", "least-confidence", "margin", "maxherding"]
+FOLLOWS_ROWS = [
+    "bald",
+    "coreset",
+    "entropy",
+    "fedal",
+    "kafal",
+    "least-confidence",
+    "margin",
+    "maxherding",
+]
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -28,16 +37,23 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 def signals(multi_label: bool, seed: int = 3) -> Mapping[str, NDArray[Any]]:
     rng = np.random.default_rng(seed)
-    if multi_label:
-        probs, mc = rng.random((N, C)), rng.random((N, MEMBERS, C))
-    else:
-        probs = rng.dirichlet(np.ones(C), size=N)
-        mc = rng.dirichlet(np.ones(C), size=(N, MEMBERS))
-    made = {
-        "probs": probs,
-        "mc_probs": mc,
-        "features": rng.standard_normal((N, D)),
-        "labeled_features": rng.standard_normal((M, D)),
+
+    def probabilities(*size: int) -> NDArray[Any]:
+        if multi_label:
+            return rng.random((*size, C))
+        return rng.dirichlet(np.ones(C), size=size)
+
+    made = {"mc_probs": probabilities(N, MEMBERS), "ensemble_probs": probabilities(N, 3)}
+    for before in MODELS:
+        made |= {
+            before + "probs": probabilities(N),
+            before + "logits": 3 * rng.standard_normal((N, C)),
+            before + "features": rng.standard_normal((N, D)),
+            before + "labeled_probs": probabilities(M),
+            before + "labeled_features": rng.standard_normal((M, D)),
+        }
+    made |= {
+        "minutes": rng.uniform(0.5, 3, N),
         "labeled_targets": np.eye(C)[rng.integers(C, size=M)],
         "head_weights": rng.standard_normal((C, D)),
         "head_bias": rng.standard_normal(C),
