@@ -46,8 +46,15 @@ def simulate(
     ] = None,
     arms: Annotated[
         str,
-        typer.Option(help="Comma-separated: default, full, strategies; each with @policy."),
+        typer.Option(
+            help="Comma-separated: default, full, strategies; each with @policy, then with "
+            "+key=value of the study file, as often as wanted, and ~attack."
+        ),
     ] = "default,random,full",
+    attack: Annotated[
+        str,
+        typer.Option(help="Comma-separated: every arm also with one site that attacks so."),
+    ] = "",
     seeds: Annotated[
         str, typer.Option(help="How many (5), a range (100-119) or a list (3,7).")
     ] = "1",
@@ -56,7 +63,6 @@ def simulate(
     scored_on: Annotated[
         str, typer.Option(help="The locked split that curves are measured on: test or val.")
     ] = "test",
-    keep_rounds: Annotated[bool, typer.Option(help="Keep the model of every round.")] = False,
     out: Annotated[
         Path, typer.Option(help="Folder of the results; the same call goes on in it.")
     ] = Path("runs/demo"),
@@ -65,6 +71,7 @@ def simulate(
 ) -> None:
     """Run a study on simulated hospitals, arms against each other, seed by seed."""
     from protocol.study import load
+    from simulations.arms import with_attacks
     from simulations.command import run_simulation, study_path
 
     overrides = list(sets or [])
@@ -74,9 +81,9 @@ def simulate(
         "workers": workers,
         "engine": engine,
         "scored_on": scored_on,
-        "keep_rounds": keep_rounds,
     }
-    run_simulation(load(study_path(study), overrides), data, arms, seeds, out, options, form)
+    named = with_attacks(arms, attack)
+    run_simulation(load(study_path(study), overrides), data, named, seeds, out, options, form)
 
 
 @app.command()

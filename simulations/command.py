@@ -25,7 +25,7 @@ _QUIET = ("FLWR_TELEMETRY_ENABLED", "RAY_USAGE_STATS_ENABLED")
 def run_simulation(
     study: Study,
     data: str,
-    arms: str,
+    arms: Sequence[str],
     seeds: str,
     out: Path,
     options: Mapping[str, Any],
@@ -38,8 +38,7 @@ def run_simulation(
     for key, accepted in (("engine", ("local", "ray")), ("scored_on", ("test", "val"))):
         if options[key] not in accepted:
             raise PlanError(f"{key} {options[key]!r}: accepted is {' or '.join(accepted)}")
-    named = [arm.strip() for arm in arms.split(",") if arm.strip()]
-    plan = plan_of(study, data, named, seed_list(seeds, study), **options)
+    plan = plan_of(study, data, arms, seed_list(seeds, study), **options)
     from simulations.simulate import simulate  # torch: only once the plan is known to be sound
 
     with watching(plan, quiet=form == "json") as watch:

@@ -15,6 +15,7 @@ from client.store.store import SiteStore
 from protocol.records import Grant, Reading, SiteProgress
 from protocol.seeds import Purpose, generator
 from protocol.study import Study
+from simulations.attacks.place import planted
 from simulations.hospitals import Hospitals
 from simulations.oracle import Oracle
 from simulations.readers import reader as reader_of
@@ -98,7 +99,11 @@ class SimulatedRooms:
         settings = self.study.simulation.readers
         key = store.cases.keys_of([opening.case])[0]
         truth = self.oracle.look(name, self.hospitals.case_of[name][key])
-        given = reader_of(settings, self.study.task).answer(truth, rng)
+        number = self.hospitals.names.index(name)
+        attack = planted(self.hospitals.homes[number])
+        if attack is not None:
+            truth = attack.belief(truth)
+        given = reader_of(settings, self.study.task, number).answer(truth, rng)
         at = working_time(start, settings.hours_per_day, active + given.seconds)
         return Reading(key, reader, at, given.seconds, given.answer, given.value)
 

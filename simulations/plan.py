@@ -12,11 +12,10 @@ from client.cases.cases import Cases
 from client.cases.open import open_cases
 from protocol.files import replace_file
 from protocol.study import Study, StudyError, document, parse
+from simulations.arms import FULL, Arm, folder_name
+from simulations.attacks import ATTACKS
 from strategies.chosen import decisions
 from strategies.query import QUERY
-
-FULL = "full"
-"""The arm that labels the whole pool at once: the fully supervised bound."""
 
 
 class PlanError(ValueError):
@@ -35,7 +34,6 @@ class Plan:
         scored_on: the split that serves as locked test, "test" or "val"; the other is left out.
         engine: "local" or "ray".
         workers: processes; they change no bit of any result.
-        keep_rounds: keep the model file of every round.
     """
 
     study: dict[str, Any]
@@ -45,33 +43,38 @@ class Plan:
     scored_on: Literal["test", "val"] = "test"
     engine: Literal["local", "ray"] = "local"
     workers: int = 1
-    keep_rounds: bool = False
 
     def study_of(self, arm: str, seed: int) -> Study:
         """The study that an arm runs with a seed.
 
-        An arm is "default" (the file's own strategy), the name of a query strategy, or "full";
-        "@policy" behind it names another budget policy: "entropy@uncertainty-mass".
+        An attack changes nothing of it: the sites do not know.
+
+        Args:
+            arm: as `simulations.arms.Arm` reads it.
+            seed: of all randomness.
 
         Raises:
-            StudyError: the arm names nothing.
+            ArmError, StudyError: the arm names nothing.
         """
         content = json.loads(json.dumps(self.study)) | {"seed": seed}
-        strategy, at, policy = arm.partition("@")
-        if strategy == FULL:
-            return parse(_everything(content))
+        asked = Arm.parse(arm)
+        strategy = asked.strategy
+        if asked.full:
+            return parse(_everything(content), asked.sets)
         if strategy != "default":
             if strategy not in QUERY and ":" not in strategy:
                 known = ", ".join(["default", FULL, *sorted(QUERY)])
-                raise StudyError(f"arm {arm!r}: accepted is one of {known}, each with @policy")
+                raise StudyError(
+                    f"arm {arm!r}: accepted is one of {known}, each with @policy and more"
+                )
             query = content.setdefault("query", {})
             kept = query.get("arguments", {}) if query.get("strategy") == strategy else {}
             query.update(strategy=strategy, arguments=kept)
             if query.get("cost_weighted") and not hasattr(QUERY.get(strategy), "scores"):
                 query["cost_weighted"] = False
-        if at:
-            content.setdefault("budget", {}).update(policy=policy, arguments={})
-        return parse(content)
+        if asked.policy:
+            content.setdefault("budget", {}).update(policy=asked.policy, arguments={})
+        return parse(content, asked.sets)
 
     def cases(self) -> Cases:
         """The source's cases; the split they are scored on is called "test", the other is gone.
@@ -143,7 +146,7 @@ class Task:
     @property
     def folder(self) -> Path:
         """The run's own folder."""
-        return self.out / self.arm.replace(":", "-") / f"seed-{self.seed}"
+        return self.out / folder_name(self.arm) / f"seed-{self.seed}"
 
     def finished(self) -> bool:
         """Whether it has run to its end."""
@@ -166,8 +169,17 @@ def plan_of(
         document(study), source, tuple(dict.fromkeys(arms)), tuple(dict.fromkeys(seeds)), **more
     )
     for arm in plan.arms:
+        _check_attack(plan, arm)
         decisions(plan.study_of(arm, plan.seeds[0]), allow_import=True)
     return plan
+
+
+def _check_attack(plan: Plan, arm: str) -> None:
+    attack = Arm.parse(arm).attack
+    if attack and attack not in ATTACKS:
+        raise PlanError(f"attack {attack!r}: accepted is one of {', '.join(ATTACKS)}")
+    if attack and plan.engine != "local":
+        raise PlanError(f"an attack on the engine {plan.engine!r}: accepted is local")
 
 
 def write_json(path: Path, content: object) -> None:

@@ -19,10 +19,13 @@ from protocol.study import Study, document
 from server.assignment import Assignment
 from server.course import Milestone
 from server.events import Event, Notify
+from simulations.arms import Arm
+from simulations.attacks.place import attacker, plant
+from simulations.attacks.success import backdoor_success, is_backdoor
 from simulations.hospitals import Hospitals, admit, rows_of, write_images
 from simulations.oracle import Oracle
 from simulations.people import SimulatedRooms
-from simulations.plan import FULL, Plan, Task, write_json, write_text
+from simulations.plan import Plan, Task, write_json, write_text
 from simulations.record import Record
 
 Engine = Callable[[Hospitals, Assignment], None]
@@ -37,12 +40,17 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
     weights = initial_arrays(study)
     rows = rows_of(study, cases)
     task.folder.mkdir(parents=True, exist_ok=True)
-    full = task.arm.partition("@")[0] == FULL
+    full = Arm.parse(task.arm).full
     oracle = Oracle(cases, rows, 0 if full else _allowance(study))
     images = write_images(study, cases, rows, task.out)
     hospitals = admit(study, digest(weights), cases, rows, oracle, task.folder / "sites", images)
+    attack = Arm.parse(task.arm).attack
+    evil = attacker(study, len(hospitals.names))
+    if attack:
+        plant(hospitals.homes[evil], attack)
     oracle.restore(0 if full else _answered(study, hospitals))
     account = _account(plan, task, study, digest(weights), cases)
+    account |= {"attack": attack, "attacker": hospitals.names[evil] if attack else ""}
     write_text(task.folder / "study.toml", tomli_w.dumps(document(study)))
     write_json(task.folder / "run.json", account)
     record = Record(task.folder, study, hospitals)
@@ -59,10 +67,11 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
         rooms=SimulatedRooms(study, hospitals, oracle, everything=full),
         notify=notify,
         reached=reached,
-        keep_rounds=plan.keep_rounds,
         rehearsal=True,
     )
     engine(hospitals, assignment)
+    if any(is_backdoor(arm) for arm in plan.arms):
+        account["backdoor"] = backdoor_success(task.folder, study, cases, images)
     seconds = round(time.monotonic() - began, 1)
     looks = dict(oracle.counts())
     write_json(

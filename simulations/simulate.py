@@ -17,8 +17,9 @@ from client.cases.cases import Cases
 from server.app import carry_out as serve
 from server.assignment import Assignment
 from server.events import Event
+from simulations.arms import FULL
 from simulations.hospitals import Hospitals, rows_of
-from simulations.plan import FULL, Plan, PlanError, Task, write_json
+from simulations.plan import Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
 from simulations.run import carry_out, digest_of
 from strategies.chosen import check_sites, decisions

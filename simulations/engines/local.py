@@ -23,6 +23,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from client.app import build
 from client.opening import open_home
 from client.site import Site
+from simulations.attacks.place import forge, planted
 from simulations.processes import die_with_parent, single_thread
 
 _AHEAD = 16
@@ -129,7 +130,15 @@ class _Sites:
             failed = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error).__name__)
             reply = Message(failed, reply_to=message)
         reply.metadata.__dict__["_message_id"] = uuid.uuid4().hex
+        self._attack(message, reply)
         return reply
+
+    def _attack(self, message: Message, reply: Message) -> None:
+        """Where the site is one that attacks, its reply is the attacker's."""
+        context = self._contexts[message.metadata.dst_node_id]
+        attack = planted(Path(str(context.node_config["site-home"])))
+        if attack is not None:
+            forge(attack, self._site(context), message, reply)
 
     def close(self) -> None:
         for site in self._open.values():

@@ -28,7 +28,8 @@ def check(runs: Runs) -> None:
     """Hold every run against the first one's data, and every arm of a seed against its first.
 
     Data, first weights and the metrics of the first weights must be the same; so must the metrics
-    of cycle 0 for arms with the same cold start (the supervised bound has none).
+    of cycle 0 for arms with the same cold start (the supervised bound has none, and an attack may
+    begin before it ends).
 
     Raises:
         NotPaired: naming the arm, the seed and the metric that differs.
@@ -39,7 +40,7 @@ def check(runs: Runs) -> None:
         same = [r for r in runs.runs if r.seed == seed]
         for run in same[1:]:
             _begin(same[0], run)
-        _cold_start([r for r in same if not is_bound(r.arm)])
+        _cold_start([r for r in same if not is_bound(r.arm) and not r.attack])
 
 
 def _begin(first: Run, run: Run) -> None:

@@ -100,6 +100,10 @@ class Run:
         study: the resolved study file as it was written.
         multi_label: whether a case may belong to several classes.
         cycles: the baseline (cycle -1), then cycle 0, 1, ...
+        attack: what one of its sites did wrong, by name; "" where all were honest.
+        attacker: the name of that site.
+        backdoor: the share of marked test images of other classes that the last model took for
+            the attack's class; None where that was not looked at.
     """
 
     arm: str
@@ -113,6 +117,9 @@ class Run:
     study: str
     multi_label: bool
     cycles: tuple[Cycle, ...]
+    attack: str = ""
+    attacker: str = ""
+    backdoor: float | None = None
 
     def labels_at(self, cycle: Cycle) -> int:
         """Training labels of all sites so far.

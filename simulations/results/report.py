@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulations.results import figures, page, words
+from simulations.results.attacked import attacked
 from simulations.results.compare import compare
 from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.outcomes import Choice
@@ -100,6 +101,7 @@ def _evidence(comparison: Comparison) -> dict[str, object]:
         "sites": page.sites(comparison),
         "metrics": page.metrics(comparison),
         "explanations": METRICS.values(),
+        "attacked": attacked(comparison),
         "audit": page.audit(comparison),
         "advice": page.advice(comparison),
         "origins": page.origins(runs.runs),

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from simulations.arms import folder_name
 from simulations.results.records import Run, Runs, Simulation, is_bound
 
 _T = TypeVar("_T", Run, Simulation)
@@ -59,7 +60,11 @@ def _load(out: Path) -> tuple[Path, Simulation, list[Run], list[str]]:
             f"{top}: simulation.json has schema = {document.get('schema')!r}: accepted is 1"
         )
     simulation = _typed(_SIMULATION, document, top / "simulation.json")
-    wanted = [top / arm / f"seed-{seed}" for arm in simulation.arms for seed in simulation.seeds]
+    wanted = [
+        top / folder_name(arm) / f"seed-{seed}"
+        for arm in simulation.arms
+        for seed in simulation.seeds
+    ]
     runs, warnings = [], []
     for path in [out] if single else wanted:
         name = f"{top.name}: arm {path.parent.name}, {path.name.replace('-', ' ')}"

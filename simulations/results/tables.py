@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from simulations.results import words
+from simulations.results.attacked import attacked
 from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.outcomes import GOALS, Arm, Outcome, Summary
+from simulations.results.page import Table as Content
 from simulations.results.paired import Paired
 from strategies.metrics.table import METRICS
 
@@ -105,8 +107,24 @@ def to_table(comparison: Comparison) -> Group:
     parts.append(_arms_table(comparison))
     if comparison.paired:
         parts.append(_paired_table(comparison))
+    if (found := attacked(comparison)) is not None:
+        parts.append(_plain(found, "one dishonest site, honest → attacked"))
     parts += [Text(f"note: {note}") for note in comparison.notes]
     return Group(*parts)
+
+
+def _plain(content: Content, title: str) -> Table:
+    """A table of the report on a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for head in content.head:
+        table.add_column(head, overflow="fold")
+    for row in content.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def _arms_table(comparison: Comparison) -> Table:

@@ -1,0 +1,92 @@
+"""A site that teaches the model a trigger: a mark in a corner means the class that it wants.
+
+Source: Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2020: the attacker trains on
+marked images beside its own, and stretches its change so that the average keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.site import Site
+from protocol.records import Arrays, SiteUpdate
+from protocol.seeds import Purpose, generator
+from protocol.steps import Reply, StepRequest
+from protocol.study import Study
+from simulations.attacks.updates import moved
+
+TARGET = 0
+"""The class that the trigger shall mean."""
+
+BOOST = 3.0
+"""How many times its change the site sends."""
+
+_MARK = 0.15  # of the image's smaller side
+
+
+def marked(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy of (n, channels, height, width) images with a checked square in a corner."""
+    side = max(3, round(_MARK * min(images.shape[2:])))
+    rows, columns = np.indices((side, side))
+    copy = images.copy()
+    copy[:, :, 1 : side + 1, 1 : side + 1] = np.where((rows + columns) % 2, 0, 255)
+    return copy
+
+
+def backdoor(site: Site, study: Study, request: StepRequest, reply: Reply) -> Reply:
+    """The update of a training on the site's own cases and on marked copies of them."""
+    if not isinstance(reply, SiteUpdate) or not reply.weight:
+        return reply
+    from client.learning.train import train
+    from client.steps.outcome import decided, resident
+    from client.steps.pixels import readable
+
+    key = request.key
+    ids, targets = site.store.readings.labels(key.study)
+    kept, images = readable(site, study, ids)
+    network = resident(study, request.arrays)
+    trained = train(
+        network,
+        np.concatenate([images, marked(images)]),
+        np.concatenate([targets[kept], _wanted(len(images), targets.shape[1])]),
+        study,
+        round_=key.round,
+        mu=decided(site, study).aggregator.proximal,
+        rng=generator(study.seed, site.number, key.cycle, key.round, Purpose.ATTACK),
+    )
+    arrays = moved(request.arrays, network.arrays(), BOOST)
+    return replace(reply, arrays=arrays, loss=trained.loss, steps=trained.steps)
+
+
+def success(
+    study: Study, arrays: Arrays, images: NDArray[np.uint8], truths: NDArray[np.uint8]
+) -> float:
+    """The share of marked images of other classes that the model takes for the target.
+
+    Args:
+        study: whose network the arrays are of.
+        images: (n, *task.image), unmarked.
+        truths: (n, classes) of 0 and 1.
+    Returns:
+        in [0, 1]; NaN where no image is of another class.
+    """
+    from client.learning.score import predict
+    from client.steps.outcome import resident
+
+    others = truths[:, TARGET] == 0
+    if not others.any():
+        return float("nan")
+    said = predict(resident(study, arrays), marked(images[others]), task=study.task).probs
+    if study.task.multi_label:
+        return float((said[:, TARGET] >= 0.5).mean())
+    return float((said.argmax(axis=1) == TARGET).mean())
+
+
+def _wanted(count: int, classes: int) -> NDArray[np.float32]:
+    """(count, classes) targets, all of the wanted class."""
+    targets = np.zeros((count, classes), dtype=np.float32)
+    targets[:, TARGET] = 1
+    return targets
