@@ -13,7 +13,8 @@ from client.room import telling
 from client.room.desk import Desk
 from client.room.doors import Forbidden
 from client.room.forms import Answered, BadRequest, Drafted, Form, Left, Looked, Which
-from client.room.lending import Lending, keep_draft
+from client.room.lending import keep_draft
+from client.room.names import Names
 from client.room.second import SecondLook, as_told
 from client.site import Site
 from client.store.reader_shelf import Account
@@ -44,7 +45,7 @@ class Place:
         """
         known = {"study", "cycle", "position", "slice"}
         numbers = [query.get(name, "") for name in ("cycle", "position", "slice")]
-        whole = [n.isascii() and n.isdigit() and len(n) < 10 for n in numbers]
+        whole = [n.isascii() and n.isdigit() and len(n) < 17 for n in numbers]
         if not set(query) <= known or not all(whole[:2]) or not (whole[2] or not numbers[2]):
             raise BadRequest("accepted are study, cycle and position, and a slice or none")
         chosen = int(numbers[2]) if numbers[2] else None
@@ -104,8 +105,8 @@ def renew(site: Site, who: Account, form: Form) -> dict[str, Any]:
 def draft(site: Site, who: Account, form: Drafted) -> dict[str, Any]:
     """Keep what is chosen so far; it is no answer."""
     study = site.store.steps.study(form.study)
-    lending = Lending(site.store, study.identity, form.cycle, time.time())
-    return {"format": 1, "kept": keep_draft(lending, who, form.position, form.draft)}
+    names = Names(site.store, study, form.cycle, who.name)
+    return {"format": 1, "kept": keep_draft(names, form.position, form.draft, time.time())}
 
 
 def leave(site: Site, who: Account, form: Left) -> dict[str, Any]:
@@ -123,7 +124,8 @@ def pixels(site: Site, who: Account, place: Place) -> int:
     """
     study, desk = site.store.steps.study(place.study), Desk(site.store)
     look = study, who, place.cycle, place.position
-    opening = desk.may_see(*look) or SecondLook(site.store).may_see(*look)
-    if opening is None:
+    opening = desk.may_see(*look)
+    case = opening.case if opening else SecondLook(site.store).may_see(*look)
+    if case is None:
         raise Forbidden("the case is not yours to see just now")
-    return int(site.store.cases.rows(np.array([opening.case]))[0])
+    return int(site.store.cases.rows(np.array([case]))[0])

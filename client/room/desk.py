@@ -14,6 +14,7 @@ from client.audit import people
 from client.queue import ReadingRefused, Turn, accept, current_cycle, turns
 from client.room.choice import Offered, adjudicates, look
 from client.room.lending import LASTS, Lending, active
+from client.room.names import Names
 from client.store.lease_shelf import Kept
 from client.store.reader_shelf import Account
 from client.store.reading_shelf import Opening, Remarks
@@ -28,7 +29,7 @@ class Given:
 
     Attributes:
         submission: a key that the page made for it; sent again, it is the same answer.
-        position: of the case in the cycle's order.
+        position: the number that the reader was told for the case.
         seconds: active ones, as the page measured them.
     """
 
@@ -63,7 +64,7 @@ class Desk:
             offered = look(self.store, study, cycle, who, self.clock())
             if offered.turn is not None:
                 turn, lending = offered.turn, self._lending(study, cycle)
-                lending.lend(turn.opening.case, who, adjudicating=turn.adjudicating)
+                lending.lend(turn.opening.case, who, turn.stage, adjudicating=turn.adjudicating)
         return offered
 
     def may_see(self, study: Study, who: Account, cycle: int, position: int) -> Opening | None:
@@ -104,16 +105,16 @@ class Desk:
         with self.store.transaction():
             before = self.store.leases.submitted(given.submission)
             if before is not None:
-                self._same(before, study, who, given)
+                names = Names(self.store, study, given.cycle, who.name)
+                _check_same(before, names, given)
                 return
             turn = self._mine(study, who, given)
             remarks = Remarks(given.submission, given.confidence, given.reason, given.comment)
             case = turn.opening.case
             seconds = active(self.store, who, case, given.seconds, self.clock())
             key = self.store.cases.keys_of([case])[0]
-            reading = Reading(
-                key, who.name, now(), seconds, given.answer, given.value, turn.adjudicating
-            )
+            said = (given.answer, given.value, turn.adjudicating, turn.stage)
+            reading = Reading(key, who.name, now(), seconds, *said)
             accept(self.store, study, given.cycle, turn.opening, reading, remarks)
             self._note(people.ANSWERED, who, study, given.cycle, case)
             self.store.leases.drop(who.name)
@@ -134,12 +135,10 @@ class Desk:
                 raise ReadingRefused("there is no answer of yours to take back in this cycle")
             self._still_blind(study, cycle, who, kept)
             self.store.leases.withdraw(kept, now())
-            opened = self.store.readings.opened(study.identity, cycle, probs=False)
-            position = next((o.position for o in opened if o.case == kept.case), -1)
             self._note(people.TAKEN_BACK, who, study, cycle, kept.case)
             lending = self._lending(study, cycle)
-            lending.lend(kept.case, who, adjudicating=kept.adjudicating)
-        return position
+            lending.lend(kept.case, who, kept.stage, adjudicating=kept.adjudicating)
+        return Names(self.store, study, cycle, who.name).position(kept.case, kept.stage)
 
     def _lending(self, study: Study, cycle: int) -> Lending:
         return Lending(self.store, study.identity, cycle, self.clock())
@@ -148,7 +147,11 @@ class Desk:
         """The turn that an answer is for, if this reader may give it."""
         if given.cycle != current_cycle(self.store, study):
             raise ReadingRefused(f"cycle {given.cycle} is closed; its cases go back to the pool")
-        every = turns(self.store, study, given.cycle)
+        back = self._back(study, who, given)
+        if back is not None:
+            return back
+        names = Names(self.store, study, given.cycle, who.name)
+        every = map(names.turn, turns(self.store, study, given.cycle))
         turn = next((t for t in every if t.opening.position == given.position), None)
         if turn is None or not turn.may(who.name) or turn.adjudicating != adjudicates(who):
             raise ReadingRefused("the case wants no answer of yours any more; the next one does")
@@ -157,15 +160,14 @@ class Desk:
             raise ReadingRefused("the case went to a colleague while nobody was at this screen")
         return turn
 
-    def _same(self, before: Kept, study: Study, who: Account, given: Given) -> None:
-        opened = self.store.readings.opened(study.identity, given.cycle, probs=False)
-        there = any(o.case == before.case and o.position == given.position for o in opened)
-        same = (study.identity, who.name, given.cycle, given.answer, given.value)
-        told = (before.study, before.reader, before.cycle, before.answer, before.value)
-        if told != same or not there:
-            raise ReadingRefused("another answer came under that key before; accepted is a new key")
-        if before.withdrawn:
-            raise ReadingRefused("the answer was taken back since")
+    def _back(self, study: Study, who: Account, given: Given) -> Turn | None:
+        """The turn that an answer is for, where its case has come back to this reader."""
+        if not study.reading.repeats:
+            return None
+        turn = look(self.store, study, given.cycle, who, self.clock()).turn
+        if turn is None or turn.stage != "repeat" or turn.opening.position != given.position:
+            return None
+        return turn
 
     def _note(self, event: str, who: Account, study: Study, cycle: int, case: int) -> None:
         people.seen(self.store, event, who.name, study=study.identity, cycle=cycle, case=case)
@@ -179,9 +181,22 @@ class Desk:
         shown = self.store.leases.shown(study.identity, kept.case)
         if (who.name, "model") in shown:
             raise ReadingRefused("too late: you have seen the model's opinion of the case")
+        if kept.stage == "repeat":  # nobody but its reader knows of it
+            return
         others = {reader for reader, what in shown if reader != who.name and what == "readings"}
         if others or ((who.name, "readings") in shown and not kept.adjudicating):
             raise ReadingRefused("too late: the answer was shown to an adjudicator already")
         taken = self.store.leases.alive(study.identity, cycle, self.clock())
         if taken.get(kept.case, who.name) != who.name:
             raise ReadingRefused("too late: a colleague reads the case just now")
+
+
+def _check_same(before: Kept, names: Names, given: Given) -> None:
+    """Refuse another answer under a key that was used before."""
+    there = names.position(before.case, before.stage) == given.position
+    same = (names.study.identity, names.reader, given.cycle, given.answer, given.value)
+    told = (before.study, before.reader, before.cycle, before.answer, before.value)
+    if told != same or not there:
+        raise ReadingRefused("another answer came under that key before; accepted is a new key")
+    if before.withdrawn:
+        raise ReadingRefused("the answer was taken back since")

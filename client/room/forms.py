@@ -52,7 +52,7 @@ class Drafted(Form):
 
     study: Identity
     cycle: Annotated[int, Field(ge=0, lt=2**31)]
-    position: Annotated[int, Field(ge=0, lt=2**31)]
+    position: Annotated[int, Field(ge=0, lt=2**53)]
     value: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(max_length=512)] = []
     confidence: Annotated[int, Field(ge=1, le=5)] | None = None
     comment: Annotated[str, Field(max_length=2000)] = ""
@@ -61,6 +61,14 @@ class Drafted(Form):
     def draft(self) -> Draft:
         """As the desk takes it."""
         return Draft(tuple(self.value), self.confidence, self.comment)
+
+
+class Audited(Form):
+    """Which lines of the audit log: of a day (UTC) and a kind, before a line; all without."""
+
+    day: Annotated[str, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    kind: Literal["", "cases", "people", "left", "refused", "decided"] = ""
+    before: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
 
 class Left(Form):
@@ -83,7 +91,7 @@ class Answered(Form):
     study: Identity
     submission: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{16,64}$")]
     cycle: Annotated[int, Field(ge=0, lt=2**31)]
-    position: Annotated[int, Field(ge=0, lt=2**31)]
+    position: Annotated[int, Field(ge=0, lt=2**53)]
     answer: Literal["answered", "unsure", "unreadable"]
     value: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(max_length=512)] = []
     seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=False)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from client.audit import people
+from client.room.names import Names
 from client.store.draft_shelf import Draft
 from client.store.lease_shelf import Lease
 from client.store.reader_shelf import Account
 from client.store.store import SiteStore, now
+from protocol.records import Stage
 
 LASTS = 120.0
 """Seconds that a lease lasts; the page renews it while somebody is there."""
@@ -34,41 +36,57 @@ class Lending:
     cycle: int
     at: float
 
-    def lend(self, case: int, who: Account, *, adjudicating: bool) -> None:
-        """Give a case to its reader; an adjudicator sees what the readers said."""
-        fresh = self._put(case, who.name)
+    def lend(self, case: int, who: Account, stage: Stage, *, adjudicating: bool) -> None:
+        """Give a case to its reader; an adjudicator sees what the readers said.
+
+        Args:
+            stage: "repeat" where it comes back to the reader; that keeps no colleague from it.
+        """
+        fresh = self._put(case, who.name, stage)
         if adjudicating:
             self.store.leases.show(self.study, case, who.name, "readings", now())
         if fresh:
             self._note(people.COLLEAGUES if adjudicating else people.SHOWN, case, who.name)
 
-    def _put(self, case: int, reader: str) -> bool:
+    def _put(self, case: int, reader: str, stage: Stage) -> bool:
         """Whether the case was not on this reader's screen until now; it is from now on."""
         before = self.store.leases.of(reader)
-        mine = before is not None and (before.study, before.cycle, before.case) == (
-            self.study, self.cycle, case,
+        mine = before is not None and _what(before) == (
+            self.study, self.cycle, case, stage,
         )  # fmt: skip
         same = before is not None and mine and before.until > self.at
         since = before.since if before is not None and same else self.at
-        lease = Lease(self.study, self.cycle, case, reader, since, self.at + LASTS)
+        lease = Lease(self.study, self.cycle, case, reader, since, self.at + LASTS, stage)
         self.store.leases.put(lease)
-        self.store.drafts.lent(lease)
+        if stage == "blind":
+            self.store.drafts.lent(lease)
         return not same
 
     def _note(self, event: str, case: int, reader: str) -> None:
         people.seen(self.store, event, reader, study=self.study, cycle=self.cycle, case=case)
 
 
-def keep_draft(lending: Lending, who: Account, position: int, chosen: Draft) -> bool:
-    """Whether what a reader has chosen so far is kept: only for the case on their screen."""
-    store = lending.store
+def _what(lease: Lease) -> tuple[str, int, int, Stage]:
+    return lease.study, lease.cycle, lease.case, lease.stage
+
+
+def keep_draft(names: Names, position: int, chosen: Draft, at: float) -> bool:
+    """Whether what a reader has chosen so far is kept: only for the case on their screen.
+
+    Args:
+        names: of this reader's cases.
+        position: the number that they were told for the case.
+        chosen: so far.
+        at: the time, seconds since 1970.
+    """
+    store = names.store
     with store.transaction():
-        lease = store.leases.of(who.name)
-        if lease is None or lease.until <= lending.at:
+        lease = store.leases.of(names.reader)
+        if lease is None or lease.until <= at:
             return False
-        opened = store.readings.opened(lending.study, lending.cycle, probs=False)
-        case = next((o.case for o in opened if o.position == position), 0)
-        if (lease.study, lease.cycle, lease.case) != (lending.study, lending.cycle, case):
+        if (lease.study, lease.cycle) != (names.study.identity, names.cycle):
+            return False
+        if names.position(lease.case, lease.stage) != position:
             return False
         store.drafts.keep(lease, chosen)
     return True
