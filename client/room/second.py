@@ -18,10 +18,11 @@ from client.queue import ReadingRefused, check_answer, current_cycle
 from client.room.choice import adjudicates
 from client.room.desk import Given
 from client.room.lending import LONGEST, SLACK
+from client.room.names import Names
 from client.store.lease_shelf import Kept
-from client.store.opinion_shelf import Opinion
+from client.store.opinion_shelf import Opinion, Own
 from client.store.reader_shelf import Account
-from client.store.reading_shelf import Opening, Remarks
+from client.store.reading_shelf import Remarks
 from client.store.store import SiteStore, now
 from protocol.records import Reading
 from protocol.study import Study
@@ -38,13 +39,30 @@ class Seen:
 
     Attributes:
         opinion: None where the model has none.
+        cycle: whose model it is of.
         own: the reader's answer before they saw it.
-        changed: what they answered afterwards: answer and value; None where nothing.
+        changed: what they answered afterwards; None where nothing.
     """
 
     opinion: Opinion | None
-    own: Kept
-    changed: tuple[str, tuple[int, ...]] | None
+    cycle: int
+    own: Own
+    changed: Own | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A case that its reader has answered.
+
+    Attributes:
+        first: the answer that counts.
+        said: the answer that was given under the number by which the page knows the case: another
+            one where the case had come back, and nobody is to know.
+    """
+
+    case: int
+    first: Own
+    said: Own
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +83,13 @@ class SecondLook:
             ReadingRefused: this reader has not answered the case, or the study shows no opinions.
         """
         with self.store.transaction():
-            opening, own = self._answered(study, who, cycle, position)
-            found = self.store.opinions.of(study.identity, cycle, opening.case)
-            if found is not None and not self._seen(study, who, opening):
-                self.store.leases.show(study.identity, opening.case, who.name, "model", now())
-                self._note(people.OPINION, study, who, cycle, opening.case)
-            after = self.store.opinions.changed(study.identity, opening.case, who.name)
-        return Seen(found, own, (after.answer, after.value) if after else None)
+            it = self._answered(study, who, cycle, position)
+            found = self.store.opinions.of(study.identity, it.first.cycle, it.case)
+            if found is not None and not self._seen(study, who, it.case):
+                self.store.leases.show(study.identity, it.case, who.name, "model", now())
+                self._note(people.OPINION, study, who, cycle, it.case)
+            after = self.store.opinions.changed(study.identity, it.case, who.name)
+        return Seen(found, it.first.cycle, it.said, after)
 
     def change(self, study: Study, who: Account, given: Given) -> None:
         """Keep a changed mind beside the first answer; it costs nothing. Sent again, it is one.
@@ -82,62 +100,73 @@ class SecondLook:
             ReadingRefused: it cannot be kept.
         """
         with self.store.transaction():
-            opening, own = self._answered(study, who, given.cycle, given.position)
-            if not self._seen(study, who, opening):
+            it = self._answered(study, who, given.cycle, given.position)
+            if not self._seen(study, who, it.case):
                 raise ReadingRefused("accepted is a changed mind once the opinion was shown")
             before = self.store.leases.submitted(given.submission)
             if before is not None:
-                _same(before, study, who, opening, given)
+                _same(before, study, who, it.case, given)
                 return
-            key = self.store.cases.keys_of([opening.case])[0]
-            seconds = self._seconds(study, who, opening, given.seconds)
-            said = given.answer, given.value, own.adjudicating
-            reading = Reading(key, who.name, now(), seconds, *said, stage="after-ai")
-            check_answer(study, reading)
-            older = self.store.opinions.changed(study.identity, opening.case, who.name)
-            if older is not None:
-                self.store.opinions.withdraw(older.id, opening.case, now())
-            remarks = Remarks(
-                *(given.submission, given.confidence, given.reason, given.comment),
-                replaces=older.id if older else None,
-            )
-            about = (study.identity, given.cycle, opening.case, opening.purpose)
-            self.store.readings.add(*about, reading, remarks)
-            words = "a changed mind, after the model's opinion"
-            self._note(people.ANSWERED, study, who, given.cycle, opening.case, words)
+            self._keep(study, who, it, given)
 
-    def may_see(self, study: Study, who: Account, cycle: int, position: int) -> Opening | None:
-        """The case at that place, if this reader was shown the model's opinion of it."""
+    def _keep(self, study: Study, who: Account, it: _Answered, given: Given) -> None:
+        shelf, at = self.store.opinions, now()
+        key = self.store.cases.keys_of([it.case])[0]
+        seconds = self._seconds(study, who, it.case, given.seconds)
+        said = given.answer, given.value, it.first.adjudicating
+        reading = Reading(key, who.name, at, seconds, *said, stage="after-ai")
+        check_answer(study, reading)
+        older = shelf.changed(study.identity, it.case, who.name)
+        if older is not None:
+            shelf.withdraw(older.id, it.case, at)
+        beside = given.submission, given.confidence, given.reason, given.comment
+        remarks = Remarks(*beside, replaces=older.id if older else None)
+        about = study.identity, it.first.cycle, it.case, it.first.purpose
+        self.store.readings.add(*about, reading, remarks)
+        words = "a changed mind, after the model's opinion"
+        self._note(people.ANSWERED, study, who, given.cycle, it.case, words)
+
+    def may_see(self, study: Study, who: Account, cycle: int, position: int) -> int | None:
+        """The case of that number, by its id, if this reader was shown the opinion of it."""
         try:
-            opening, _ = self._answered(study, who, cycle, position)
+            it = self._answered(study, who, cycle, position)
         except ReadingRefused:
             return None
-        return opening if self._seen(study, who, opening) else None
+        return it.case if self._seen(study, who, it.case) else None
 
-    def _answered(
-        self, study: Study, who: Account, cycle: int, position: int
-    ) -> tuple[Opening, Kept]:
-        """The case at a place and this reader's own first answer to it."""
+    def _answered(self, study: Study, who: Account, cycle: int, number: int) -> _Answered:
+        """The case of that number, as this reader answered it."""
         if study.reading.show_ai != "after" or cycle != current_cycle(self.store, study):
             raise ReadingRefused(_FIRST)
-        opened = self.store.readings.opened(study.identity, cycle, probs=False)
-        opening = next((o for o in opened if o.position == position), None)
-        if opening is None:
-            raise ReadingRefused(_FIRST)
+        identity, shelf = study.identity, self.store.opinions
+        case, back = self._numbered(study, who, cycle, number)
         lease = self.store.leases.of(who.name)
-        standing = self.store.leases.standing(study.identity, cycle, opening.case)
-        own = [k for k in standing if k.reader == who.name and k.adjudicating == adjudicates(who)]
-        here = lease is not None and (lease.study, lease.case) == (study.identity, opening.case)
-        if not own or here:  # it may have come back to this reader, who is not to know
+        first = shelf.first(identity, case, who.name)
+        here = lease is not None and (lease.study, lease.case) == (identity, case)
+        if here or first is None or first.adjudicating != adjudicates(who):
+            raise ReadingRefused(_FIRST)  # it may have come back just now, and nobody is to know
+        said = shelf.again(identity, case, who.name) if back else first
+        if said is None:
             raise ReadingRefused(_FIRST)
-        return opening, own[-1]
+        return _Answered(case, first, said)
 
-    def _seen(self, study: Study, who: Account, opening: Opening) -> str:
-        return self.store.opinions.seen_since(study.identity, opening.case, who.name)
+    def _numbered(self, study: Study, who: Account, cycle: int, number: int) -> tuple[int, bool]:
+        """The case that this reader's page knows by a number, and whether it had come back."""
+        names = Names(self.store, study, cycle, who.name)
+        for opening in self.store.readings.opened(study.identity, cycle, probs=False):
+            if names.of(opening.case, opening.position) == number:
+                return opening.case, False
+        for case in self.store.opinions.came_back(study.identity, cycle, who.name):
+            if names.of(case, -1, "repeat") == number:
+                return case, True
+        raise ReadingRefused(_FIRST)
 
-    def _seconds(self, study: Study, who: Account, opening: Opening, told: float) -> float:
+    def _seen(self, study: Study, who: Account, case: int) -> str:
+        return self.store.opinions.seen_since(study.identity, case, who.name)
+
+    def _seconds(self, study: Study, who: Account, case: int, told: float) -> float:
         """Active seconds, no more than went by since the opinion was shown."""
-        since = datetime.fromisoformat(self._seen(study, who, opening)).astimezone(UTC)
+        since = datetime.fromisoformat(self._seen(study, who, case)).astimezone(UTC)
         most = min(LONGEST, self.clock() - since.timestamp() + SLACK)
         return round(max(0.0, min(told, most)), 1)
 
@@ -158,14 +187,14 @@ def as_told(study: Study, cycle: int, seen: Seen) -> dict[str, Any]:
         "opinion": None,
     }
     if seen.changed is not None:
-        told["changed"] = {"answer": seen.changed[0], "value": list(seen.changed[1])}
+        told["changed"] = {"answer": seen.changed.answer, "value": list(seen.changed.value)}
     if seen.opinion is not None:
         said = seen.opinion
         told["opinion"] = {
             "probs": list(said.probs),
             "likeliest": max(range(len(said.probs)), key=said.probs.__getitem__),
             "why": said.why,
-            "untrained": cycle == 0,  # of the first cycle: no case of this study taught it
+            "untrained": seen.cycle == 0,  # of the first cycle: no case of this study taught it
             "saliency": b64encode(said.saliency).decode(),
             "rows": said.rows,
             "columns": len(said.saliency) // said.rows if said.rows else 0,
@@ -174,9 +203,9 @@ def as_told(study: Study, cycle: int, seen: Seen) -> dict[str, Any]:
     return told
 
 
-def _same(before: Kept, study: Study, who: Account, opening: Opening, given: Given) -> None:
+def _same(before: Kept, study: Study, who: Account, case: int, given: Given) -> None:
     """Refuse another answer under a key that was used before."""
     told = (before.study, before.reader, before.case, before.answer, before.value, before.stage)
-    same = (study.identity, who.name, opening.case, given.answer, given.value, "after-ai")
+    same = (study.identity, who.name, case, given.answer, given.value, "after-ai")
     if told != same:
         raise ReadingRefused("another answer came under that key before; accepted is a new key")

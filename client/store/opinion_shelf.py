@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from protocol.records import Answer, Purpose
+
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
@@ -29,15 +31,19 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A reader's answer after they saw the model's opinion of a case.
+class Own:
+    """A reader's answer to a case, one that they did not take back.
 
     Attributes:
         id: of the reading.
+        cycle: in which it was given.
     """
 
     id: int
-    answer: str
+    cycle: int
+    purpose: Purpose
+    adjudicating: bool
+    answer: Answer
     value: tuple[int, ...]
 
 
@@ -66,14 +72,25 @@ class OpinionShelf:
         ).fetchone()
         return Opinion(row[0], tuple(json.loads(row[1])), *row[2:]) if row else None
 
-    def changed(self, study: str, case: int, reader: str) -> Changed | None:
+    def first(self, study: str, case: int, reader: str) -> Own | None:
+        """The reader's first answer to a case, blind."""
+        return self._own("standing", study, case, reader)
+
+    def again(self, study: str, case: int, reader: str) -> Own | None:
+        """The reader's answer to a case that came back to them unmarked."""
+        return self._own("repeated", study, case, reader)
+
+    def changed(self, study: str, case: int, reader: str) -> Own | None:
         """The reader's changed mind about a case, the newest one."""
-        row = self.connection.execute(
-            'SELECT id, answer, value FROM changed WHERE study = ? AND "case" = ? AND reader = ? '
-            "ORDER BY id DESC LIMIT 1",
-            (study, case, reader),
-        ).fetchone()
-        return Changed(row[0], row[1], tuple(json.loads(row[2]))) if row else None
+        return self._own("changed", study, case, reader)
+
+    def came_back(self, study: str, cycle: int, reader: str) -> list[int]:
+        """The cases that came back to a reader in a cycle and that they answered."""
+        rows = self.connection.execute(
+            'SELECT "case" FROM repeated WHERE study = ? AND cycle = ? AND reader = ?',
+            (study, cycle, reader),
+        )
+        return [row[0] for row in rows]
 
     def withdraw(self, reading: int, case: int, at: str) -> None:
         """Take a changed mind back: it stays, and counts no longer."""
@@ -87,3 +104,14 @@ class OpinionShelf:
             (study, case, reader),
         ).fetchone()
         return str(row[0]) if row else ""
+
+    def _own(self, view: str, study: str, case: int, reader: str) -> Own | None:
+        row = self.connection.execute(
+            f"SELECT id, cycle, purpose, adjudicating, answer, value FROM {view} "  # noqa: S608  # ours
+            'WHERE study = ? AND "case" = ? AND reader = ? ORDER BY id DESC LIMIT 1',
+            (study, case, reader),
+        ).fetchone()
+        if row is None:
+            return None
+        number, cycle, purpose, settles, answer, value = row
+        return Own(number, cycle, purpose, bool(settles), answer, tuple(json.loads(value)))

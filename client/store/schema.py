@@ -218,6 +218,9 @@ CREATE VIEW standing AS               -- the readings that count: first answers,
 CREATE VIEW changed AS                -- minds that were changed on seeing the model's opinion
     SELECT * FROM readings
     WHERE stage = 'after-ai' AND id NOT IN (SELECT reading FROM withdrawals);
+CREATE VIEW repeated AS               -- answers to cases that came back unmarked
+    SELECT * FROM readings
+    WHERE stage = 'repeat' AND id NOT IN (SELECT reading FROM withdrawals);
 CREATE VIEW reconsidered AS           -- first answers, or the changed ones in their place
     SELECT * FROM standing s WHERE NOT EXISTS (
         SELECT 1 FROM changed c

@@ -193,6 +193,39 @@ def test_a_case_that_is_on_the_screen_again_shows_nothing(
     assert look(ann, 0).status_code == 200
 
 
+def test_a_case_that_came_back_looks_like_any_other(make_room: Callable[..., Any]) -> None:
+    """Its own number, the answer given under it, the opinion of its own cycle."""
+    from client.room.desk import Given
+    from client.room.names import Names
+    from client.room.second import SecondLook
+    from client.store.reader_shelf import Account
+    from protocol.records import Reading
+
+    room = with_opinions(make_room(AFTER, "reading.repeats=0.4"), cases=2)
+    ann = Account("ann", "reader", "x", "2026")
+    with room.store() as store:
+        identity, first = room.study.identity, (1, 0, 0)
+        with store.transaction():
+            store.readings.grant(identity, 1, 0, 9)
+            for cycle, stage, value in ((0, "blind", first), (1, "repeat", (0, 0, 1))):
+                reading = Reading("", "ann", "2026-01-05T08:00:00+00:00", 1.0, "answered", value)
+                told = replace(reading, stage=stage)  # type: ignore[arg-type]  # of the three
+                store.readings.add(identity, cycle, 2, "query", told)
+        number = Names(store, room.study, 1, "ann").of(2, -1, "repeat")
+        look = SecondLook(store)
+        for other in (1, 2, number + 1, Names(store, room.study, 1, "ann").of(2, 1)):
+            with pytest.raises(ReadingRefused, match="have answered"):
+                look.opinion(room.study, ann, 1, other)
+        seen = look.opinion(room.study, ann, 1, number)
+        assert seen.own.value == (0, 0, 1)
+        assert (seen.opinion and seen.opinion.why, seen.cycle) == (MARK, 0)
+        look.change(room.study, ann, Given("k" * 16, 1, number, "answered", (0, 1, 0), 1.0))
+        for after_ai, value in ((False, first), (True, (0, 1, 0))):
+            trained = store.readings.training(identity, through=0, after_ai=after_ai)
+            assert [r.value for r in trained] == [value]
+        assert store.repeats.past(identity, "ann").may == {}
+
+
 def test_a_case_without_an_opinion_says_so_and_nothing_was_shown(
     make_room: Callable[..., Any], pages: Callable[..., Any]
 ) -> None:
