@@ -10,6 +10,7 @@ import typer
 from client import (
     cli_audit,
     cli_daemon,
+    cli_demo,
     cli_import,
     cli_join,
     cli_preflight,
@@ -32,6 +33,7 @@ app.add_typer(cli_studies.app)
 app.add_typer(cli_readers.app, name="readers")
 app.add_typer(cli_preflight.app)
 app.add_typer(cli_audit.app)
+app.add_typer(cli_demo.app)
 
 
 def main() -> None:

@@ -43,19 +43,14 @@ class ArrayFile:
         Raises:
             SourceError: the file is no such npz.
         """
-        try:
-            told, _ = self.decoder.ask({"op": "members", "path": str(self.path)}, files=60)
-        except PixelTrouble:
-            raise SourceError(
-                f"{self.path.name}: not a whole npz file with {{train,val,test}}_images"
-            ) from None
+        splits = _told(self.path, self.decoder)
         pin = content(self.path)
-        for split, rows in told["splits"].items():
+        for split, rows in splits.items():
             for i in range(rows["count"]):
                 yield self._find(split, i, rows, pin)
 
     def _find(self, split: str, i: int, rows: dict[str, Any], pin: str) -> Find | Passed:
-        name = f"{self.path.name}|{split}-{i:06d}"
+        name = name_of(self.path, split, i)
         placed = self.labels.placed(split, rows["labels"][i] if rows["labels"] else None, name)
         if isinstance(placed, Passed):
             return placed
@@ -76,6 +71,35 @@ class ArrayFile:
             answer=placed[1],
             facts={"modality": "image"},
         )
+
+
+def _told(path: Path, decoder: Decoder) -> dict[str, Any]:
+    try:
+        told, _ = decoder.ask({"op": "members", "path": str(path)}, files=60)
+    except PixelTrouble:
+        raise SourceError(
+            f"{path.name}: not a whole npz file with {{train,val,test}}_images"
+        ) from None
+    splits: dict[str, Any] = told["splits"]
+    return splits
+
+
+def name_of(path: Path, split: str, row: int) -> str:
+    """The source's own name for a row."""
+    return f"{path.name}|{split}-{row:06d}"
+
+
+def known_answers(
+    path: Path, decoder: Decoder, labels: Labels
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The name of every pool row and what its label says; () where it says nothing. To rehearse.
+
+    Raises:
+        SourceError: the file is no such npz.
+    """
+    rows = _told(path, decoder).get("train", {"count": 0, "labels": []})
+    for i in range(rows["count"]):
+        yield name_of(path, "train", i), labels.answer(rows["labels"][i]) if rows["labels"] else ()
 
 
 def members(path: str) -> dict[str, Any]:
