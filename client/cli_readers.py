@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(help="As their readings will say: a to z, 0
 def add(
     name: Name,
     home: Home,
-    role: Annotated[str, typer.Option(help="reader, adjudicator or admin.")] = "reader",
+    role: Annotated[str, typer.Option(help="reader, adjudicator, admin or auditor.")] = "reader",
     form: Format = "text",
 ) -> None:
     """Let somebody sign in; the password is asked for, or is the first line of the input."""

@@ -127,8 +127,26 @@ def head(store: SiteStore) -> tuple[int, str]:
 
 def lines(store: SiteStore) -> Iterator[Line]:
     """Every line in order, read while it is asked for."""
+    return _lines(store, "1 ORDER BY line")
+
+
+def matching(store: SiteStore, clause: str, day: str = "", before: int = 0) -> Iterator[Line]:
+    """The lines of which that is true, the newest first.
+
+    Args:
+        store: of the site.
+        clause: SQL of our own.
+        day: UTC, as in 2026-01-05; "" for all.
+        before: this line; 0 for all.
+    """
+    rest = "AND at LIKE ? || '%' AND (? = 0 OR line < ?) ORDER BY line DESC"
+    return _lines(store, f"{clause} {rest}", day, before, before)
+
+
+def _lines(store: SiteStore, clause: str, *arguments: object) -> Iterator[Line]:
     rows = store.connection.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM audit ORDER BY line"  # noqa: S608  # our names
+        f"SELECT {', '.join(_COLUMNS)} FROM audit WHERE {clause}",  # noqa: S608  # our names
+        arguments,
     )
     for row in rows:
         yield Line(row[0], row[1], Entry(*row[2:-2]), row[-2], row[-1])

@@ -14,8 +14,10 @@ from client.store.store import SiteStore
 
 SIGNED_IN, REFUSED, SIGNED_OUT = "signed in", "sign-in refused", "signed out"
 SHOWN, ANSWERED, TAKEN_BACK = "case shown", "reading kept", "reading taken back"
-OPINION, COLLEAGUES = "opinion shown", "colleagues' readings shown"
+OPINION, COLLEAGUES = "opinion shown", "answers of readers shown"
 ADDED, REMOVED, PASSWORD = "account added", "account removed", "password set"
+AT_A_CASE = (SHOWN, COLLEAGUES, OPINION, ANSWERED, TAKEN_BACK)
+ACCOUNTS = (ADDED, REMOVED, PASSWORD)
 
 
 def seen(

@@ -8,19 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from client.audit.chain import Entry, Line, lines
+from client.audit.people import ACCOUNTS
 from client.audit.summed import waiting
+from client.audit.wording import about_people, by_day, event_of
 from client.leaving import size
 from client.store.store import SiteStore
 from protocol.egress_table import TITLES
 
 _NOT_SENT = ("refused",)
 _TIMES = "times since"
-_SEEN = {
-    ("ordered", "Order"): "the server said",
-    ("refused", "Offer"): "an offered study was refused",
-    ("refused", "Order"): "an order of the server was refused",
-}
-"""Events that would read badly by their names."""
 
 
 @dataclass(slots=True)
@@ -49,6 +45,7 @@ class Account:
         talk: kind of message to what left on the coordination stream.
         refused: study ("" for unknown ones) and words to how often.
         decided: lines about what was decided or seen at the site, in order.
+        people: what people of the reading room did: day (UTC), account and event to how often.
         waiting: things counted that have no line yet.
     """
 
@@ -59,6 +56,7 @@ class Account:
     talk: dict[str, _Sum] = field(default_factory=dict)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     decided: list[Line] = field(default_factory=list)
+    people: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     waiting: int = 0
 
 
@@ -74,7 +72,9 @@ def account(store: SiteStore) -> Account:
 
 def _add(told: Account, line: Line) -> None:
     entry, count, words = line.entry, *_counted(line.entry.words)
-    if entry.plane == "site":
+    if about_people(entry) and entry.event not in ACCOUNTS:
+        told.people[line.at[:10], entry.reader, entry.event] += 1
+    elif entry.plane == "site":
         told.decided.append(line)
     elif entry.event in _NOT_SENT:
         told.refused[entry.study, words] += count
@@ -149,14 +149,22 @@ def _rest(told: Account, names: Mapping[str, str]) -> Iterator[str]:
         yield from _table("When", "What", "Study", "More")
         for line in told.decided:
             e = line.entry
-            what = _SEEN.get((e.event, e.record), f"{e.event} {e.record}".strip())
-            yield _cells(_time(line.at), what, names.get(e.study, e.study[:12]), e.words)
+            yield _cells(_time(line.at), event_of(e), names.get(e.study, e.study[:12]), e.words)
+    yield from _people(told)
     if told.waiting:
         yield ""
         yield (
             f"Besides, {told.waiting} messages that repeat themselves (such as heartbeats) were "
             "counted since; within the hour one line of the log will stand for all of a kind."
         )
+
+
+def _people(told: Account) -> Iterator[str]:
+    days = list(by_day(told.people))
+    if days:
+        yield from ("", "## In the reading room: these lines stay in this building", "")
+        yield from _table("Day", "Who did what")
+        yield from (_cells(day, words) for day, words in days)
 
 
 def _time(at: str) -> str:

@@ -23,12 +23,11 @@ from client.room import acts
 from client.room.doors import Crowded, Doors, Forbidden, NotSignedIn, TooManyGuesses
 from client.room.forms import BadRequest, Form, SignIn, form_of
 from client.room.library import Library, NoSlice
-from client.room.ways import EVERYONE, WAYS, WORKING, Way
+from client.room.openapi import COOKIE, EVERY
+from client.room.ways import EVERYONE, WORKING, Way
 from client.store.step_shelf import StepRefused
 from daemons.web.headers import Headed, headers
 from daemons.web.sessions import LASTS
-
-COOKIE = "wardround-room"
 
 HEADERS = headers(
     "script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -79,7 +78,7 @@ def build(library: Library, hosts: Sequence[str], *, secure: bool) -> Starlette:
             Route("/api/sign-in", _sign_in(library, doors, secure=secure), methods=["POST"]),
             Route("/api/sign-out", _sign_out(library, doors), methods=["POST"]),
             Route("/api/image", _image(library, doors), methods=["GET"]),
-            *(Route(w.path, _answer(library, doors, w), methods=[w.method]) for w in WAYS),
+            *(Route(w.path, _answer(library, doors, w), methods=[w.method]) for w in EVERY),
         ],
         middleware=[
             Middleware(Headed, headers=HEADERS),

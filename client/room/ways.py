@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.room import acts
-from client.room.forms import Answered, Drafted, Form, Left, Looked, Which
+from client.room.auditing import audited
+from client.room.forms import Answered, Audited, Drafted, Form, Left, Looked, Which
 from client.site import Site
 from client.store.reader_shelf import Account
 
@@ -48,6 +49,7 @@ class Way:
 WAYS: tuple[Way, ...] = (
     Way("/api/me", acts.me, EVERYONE),
     Way("/api/overview", acts.overview, ADMIN),
+    Way("/api/audit", audited, AUDITOR, Audited, aside=True),
     Way("/api/next", acts.following, WORKING, Which),
     Way("/api/renew", acts.renew, WORKING, Form),
     Way("/api/leave", acts.leave, WORKING, Left),

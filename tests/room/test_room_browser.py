@@ -145,7 +145,7 @@ def test_a_session_by_keyboard_alone(
     screen.press("Escape")
     screen.picture("case")
     screen.press("2")
-    until(lambda: "1 label today" in screen.text("#today"))
+    until(lambda: "1 reading, " in screen.text("#today"))
     assert screen.text("#state") == "Saved."
     assert readings(room) == [("ann", "answered", "[0, 1, 0]", 3, "", "left base")]
     until(lambda: screen.bright() > 5)
@@ -162,7 +162,7 @@ def test_a_session_by_keyboard_alone(
     assert len(readings(room)) == 2
     for done in range(3, 6):
         screen.press("1")
-        until(lambda done=done: f"{done} labels today" in screen.text("#today"))
+        until(lambda done=done: f"{done} readings, " in screen.text("#today"))
     until(lambda: screen.view == "empty")
     assert "5 labels came from you today" in screen.text("#empty")
     screen.picture("empty")
@@ -216,7 +216,7 @@ def test_a_killed_room_loses_no_answer_and_says_saved_of_none_that_it_lacks(
     screen.page.unroute("**/api/answer")
     until(lambda: "Saved." in screen.text("#state"))
     assert len(readings(room)) == 1
-    assert "1 label today" in screen.text("#today")
+    assert "1 reading, " in screen.text("#today")
 
 
 def test_an_admin_sees_how_far_the_room_is_and_no_case(

@@ -3,7 +3,7 @@
 import { get } from "/page/api.js";
 import { element } from "/page/labels.js";
 
-function row(cells) {
+export function row(cells) {
   const line = element("tr");
   line.append(...cells.map((cell) => element("td", String(cell ?? "–"))));
   return line;

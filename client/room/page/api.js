@@ -25,8 +25,8 @@ export function post(path, body = {}) {
   }));
 }
 
-export function farewell(path) {
-  navigator.sendBeacon(path, new Blob(["{}"], { type: "application/json" }));
+export function farewell(path, body = {}) {
+  navigator.sendBeacon(path, new Blob([JSON.stringify(body)], { type: "application/json" }));
 }
 
 // A slice: its header, and its pixels as 16-bit numbers in the machine's own (little-endian) order.

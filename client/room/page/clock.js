@@ -1,6 +1,6 @@
-// Active seconds on a case: hidden pages count nothing, and of a pause at most a minute.
+// Active seconds on a case: hidden pages count nothing, and of a pause half a minute at most.
 
-const PAUSE = 60_000;
+const PAUSE = 30_000;
 
 export class Clock {
   constructor(now = () => performance.now()) {

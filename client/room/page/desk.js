@@ -1,9 +1,11 @@
 // The case on the screen: its image, and what becomes of the answer.
 
 import { Refused, post, submissionKey } from "/page/api.js";
+import { restore } from "/page/drafts.js";
 import { Labels, element } from "/page/labels.js";
 import { byId, hold, look, room, say, trouble } from "/page/room.js";
 import { Viewer } from "/page/viewer.js";
+import { workload } from "/page/work.js";
 
 const AGAIN = 2_000; // ms before an answer that was not saved is sent again
 
@@ -97,21 +99,20 @@ export async function following() {
 
 export async function present(offer) {
   room.offer = offer;
-  const labels = offer.today === 1 ? "1 label" : `${offer.today} labels`;
-  byId("today").textContent = `${labels} today`;
+  workload(offer.work);
   if (!offer.case) {
     room.image = null;
     room.viewer.clear();
     byId("empty-title").textContent = offer.why.split(":")[0].replace(/\.$/, "");
     byId("empty-words").textContent = offer.why.includes(":") ? offer.why.split(":")[1].trim() : "This page looks again by itself.";
-    byId("empty-today").textContent = `${labels} came from you today.`;
-    byId("empty-undo").hidden = !offer.today;
+    byId("empty-undo").hidden = !offer.work.today.readings;
     look("empty");
     return;
   }
   const place = placeOf(offer.case.position);
   look("desk");
   room.labels.begin(offer.case.adjudicating, offer.case.readings);
+  restore(offer.case.draft);
   room.image = null;
   byId("loading").textContent = "";
   const slow = setTimeout(() => { byId("loading").textContent = "The image is on its way …"; room.viewer.clear(); }, 150);

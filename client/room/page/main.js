@@ -2,7 +2,9 @@
 
 import { supervise } from "/page/admin.js";
 import { Refused, farewell, get, post } from "/page/api.js";
+import { inspect } from "/page/audit.js";
 import { deliver, following } from "/page/desk.js";
+import { chosen } from "/page/drafts.js";
 import { listen } from "/page/keys.js";
 import { element } from "/page/labels.js";
 import { byId, look, room, say, trouble } from "/page/room.js";
@@ -24,6 +26,11 @@ async function enter(me) {
   if (me.role === "admin") {
     await supervise();
     look("admin");
+    return;
+  }
+  if (me.role === "auditor") {
+    await inspect();
+    look("audit");
     return;
   }
   if (!me.studies.length) {
@@ -109,7 +116,7 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) renew();
 });
 document.addEventListener("pointerdown", () => room.clock.touch());
-window.addEventListener("pagehide", () => { if (room.view === "desk") farewell("/api/leave"); });
+window.addEventListener("pagehide", () => { if (room.view === "desk") farewell("/api/leave", { draft: chosen() }); });
 window.addEventListener("beforeunload", (event) => { if (room.unsaved) event.preventDefault(); });
 setInterval(renew, RENEW);
 setInterval(tend, LOOK);
