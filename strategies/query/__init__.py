@@ -12,6 +12,8 @@ from strategies.query.class_balanced import ClassBalanced
 from strategies.query.coreset import CoreSet
 from strategies.query.cost_aware import CostAware
 from strategies.query.cost_weighted import CostWeighted
+from strategies.query.fairfal import FairFal
+from strategies.query.feal import Feal
 from strategies.query.logo import LoGo
 from strategies.query.maxherding import MaxHerding
 from strategies.query.powerbald import PowerBald
@@ -37,6 +39,8 @@ QUERY: Mapping[str, Callable[..., QueryStrategy]] = {
     "class-balanced": ClassBalanced,
     "cost-aware": CostAware,
     "logo": LoGo,
+    "feal": Feal,
+    "fairfal": FairFal,
 }
 
 __all__ = ["QUERY", "SCORED", "CostWeighted", "QueryStrategy", "Scored", "top_k"]

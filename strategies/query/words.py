@@ -104,6 +104,8 @@ _KINDS: Mapping[str, Words] = {
     "alfa-mix": _near,
     "class-balanced": _scarce,
     "cost-aware": _other,
+    "fairfal": _apart,
+    "feal": _apart,
     "fedal": _apart,
     "kafal": _apart,
     "logo": _apart,
