@@ -6,20 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
-import numpy as np
-
 from client.home import open_store
-from client.queue import next_case, progress, submit
-from client.store.reading_shelf import Opening
+from client.queue import progress, submit
 from client.store.store import SiteStore
 from protocol.records import Grant, Reading, SiteProgress
-from protocol.seeds import Purpose, generator
 from protocol.study import Study
 from simulations.attacks.place import planted
 from simulations.hospitals import Hospitals
 from simulations.oracle import Oracle
 from simulations.readers import reader as reader_of
 from simulations.readers import working_time
+from simulations.turns import Next, following
+from simulations.turns import readers as readers_of
 
 FIRST_DAY = date(2026, 1, 5)
 """A Monday; simulated calendars begin here."""
@@ -70,42 +68,38 @@ class SimulatedRooms:
 
     def _session(self, name: str, number: int, store: SiteStore, cycle: int, start: date) -> None:
         """All readers of a site take turns until none finds a case."""
-        count = max(self.study.simulation.readers.per_site, self.study.reading.readers_per_case)
-        readers = [f"reader-{i + 1}" for i in range(count)]
+        readers = readers_of(self.study)
         active = {r: store.readings.seconds_of(self.study.identity, cycle, r) for r in readers}
         while readers:
             reader = min(readers, key=lambda r: (active[r], r))
-            opening = next_case(store, self.study, cycle, reader)
-            if opening is None:
+            turn = following(store, self.study, cycle, number, reader)
+            if turn is None:
                 readers.remove(reader)
                 continue
-            # By turn, not by name: who reads a case depends on the arm, what is said must not.
-            turn = len(store.readings.answers(self.study.identity, cycle).get(opening.case, {})) + 1
-            rng = generator(self.study.seed, number, opening.case, turn, Purpose.READER)
-            reading = self._answer(name, store, rng, opening, reader, active[reader], start)
+            reading = self._answer(name, store, turn, reader, active[reader], start)
             active[reader] += reading.seconds
-            submit(store, self.study, cycle, opening, reading)
+            submit(store, self.study, cycle, turn.opening, reading)
 
     def _answer(
         self,
         name: str,
         store: SiteStore,
-        rng: np.random.Generator,
-        opening: Opening,
+        turn: Next,
         reader: str,
         active: float,
         start: date,
     ) -> Reading:
         settings = self.study.simulation.readers
-        key = store.cases.keys_of([opening.case])[0]
+        key = store.cases.keys_of([turn.opening.case])[0]
         truth = self.oracle.look(name, self.hospitals.case_of[name][key])
         number = self.hospitals.names.index(name)
         attack = planted(self.hospitals.homes[number])
         if attack is not None:
             truth = attack.belief(truth)
-        given = reader_of(settings, self.study.task, number).answer(truth, rng)
+        given = reader_of(settings, self.study.task, number).answer(truth, turn.rng)
         at = working_time(start, settings.hours_per_day, active + given.seconds)
-        return Reading(key, reader, at, given.seconds, given.answer, given.value)
+        said = (given.answer, given.value, False, turn.stage)
+        return Reading(key, reader, at, given.seconds, *said)
 
     def _reveal(self, name: str, store: SiteStore, cycle: int) -> None:
         """Every open case answered by its truth, in one transaction."""

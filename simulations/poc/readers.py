@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.home import open_store, read_config
-from client.queue import ReadingRefused, current_cycle, next_case, submit
-from client.store.reading_shelf import Opening
+from client.queue import ReadingRefused, current_cycle, submit
 from client.store.store import SiteStore, now
 from protocol.records import Reading
-from protocol.seeds import Purpose, generator
 from protocol.study import Study
 from simulations.readers import reader as reader_of
+from simulations.turns import Next, following
+from simulations.turns import readers as readers_of
 
 PACE = 0.02
 """Seconds between two answers: people are slower, and a rehearsal should end."""
@@ -39,7 +39,7 @@ class Room:
     Attributes:
         number: of the site, for its readers' randomness.
         truths: (classes,) of 0 and 1 for each case, by case key.
-        journal: gets a line with study, cycle, case and reader once an answer was accepted.
+        journal: gets a line with study, cycle, case, reader and stage once an answer was accepted.
     """
 
     number: int
@@ -48,39 +48,30 @@ class Room:
 
     def read_one(self, store: SiteStore, study: Study, cycle: int) -> bool:
         """Whether any reader had a case to answer."""
-        count = max(study.simulation.readers.per_site, study.reading.readers_per_case)
-        readers = [f"reader-{position + 1}" for position in range(count)]
+        readers = readers_of(study)
         active = {r: store.readings.seconds_of(study.identity, cycle, r) for r in readers}
         for reader in sorted(readers, key=lambda r: (active[r], r)):  # by turns, as simulated ones
-            opening = next_case(store, study, cycle, reader)
-            if opening is not None:
-                before = store.readings.answers(study.identity, cycle).get(opening.case, {})
-                rng = generator(
-                    study.seed, self.number, opening.case, len(before) + 1, Purpose.READER
-                )
-                reading = self._answer(store, study, opening, reader, rng)
+            turn = following(store, study, cycle, self.number, reader)
+            if turn is not None:
+                reading = self._answer(store, study, turn, reader)
                 with suppress(ReadingRefused):  # the cycle was closed a moment ago
-                    submit(store, study, cycle, opening, reading)
+                    submit(store, study, cycle, turn.opening, reading)
                     self._note(study, cycle, reading)
                 return True
         return False
 
-    def _answer(
-        self,
-        store: SiteStore,
-        study: Study,
-        opening: Opening,
-        reader: str,
-        rng: np.random.Generator,
-    ) -> Reading:
-        key = store.cases.keys_of([opening.case])[0]
+    def _answer(self, store: SiteStore, study: Study, turn: Next, reader: str) -> Reading:
+        key = store.cases.keys_of([turn.opening.case])[0]
         settings = study.simulation.readers
-        given = reader_of(settings, study.task).answer(self.truths[key], rng)
-        return Reading(key, reader, now(), given.seconds, given.answer, given.value)
+        given = reader_of(settings, study.task).answer(self.truths[key], turn.rng)
+        said = (given.answer, given.value, False, turn.stage)
+        return Reading(key, reader, now(), given.seconds, *said)
 
     def _note(self, study: Study, cycle: int, reading: Reading) -> None:
         with self.journal.open("a", encoding="utf-8") as file:
-            file.write(f"{study.identity} {cycle} {reading.case} {reading.reader}\n")
+            file.write(
+                f"{study.identity} {cycle} {reading.case} {reading.reader} {reading.stage}\n"
+            )
 
 
 def main() -> None:

@@ -35,17 +35,24 @@ def check_sound(layout: Layout, identity: str, lost_at: frozenset[str] = frozens
 def check_answers(layout: Layout, name: str, *, older: bool) -> None:
     """What readers were told was saved is there, once, and no cycle holds more than was granted."""
     database = layout.site(name) / "site.db"
-    sql = 'SELECT study, readings.cycle, key, reader FROM readings JOIN cases ON cases.id = "case"'
+    sql = (
+        "SELECT study, readings.cycle, key, reader, stage FROM readings "
+        'JOIN cases ON cases.id = "case"'
+    )
     kept = rows(database, sql)
     if len(kept) > len(set(kept)):
         raise Unsound(f"{name}: an answer is there twice")
     journal = layout.truths(name).with_suffix(".journal")
     noted = [line.split() for line in journal.read_text().splitlines()] if journal.exists() else []
-    missing = {(s, int(c), key, r) for s, c, key, r in noted} - set(kept)
+    missing = {(s, int(c), key, r, stage) for s, c, key, r, stage in noted} - set(kept)
     if missing and not older:
         raise Unsound(f"{name}: {len(missing)} accepted answers are lost")
     granted = dict(rows(database, "SELECT cycle, sum(count) FROM grants GROUP BY cycle"))
-    spent = dict(rows(database, "SELECT cycle, count(*) FROM readings GROUP BY cycle"))
+    sql = (
+        "SELECT cycle, count(*) - count(replaces) FROM readings "
+        "WHERE stage != 'after-ai' GROUP BY cycle"
+    )
+    spent = dict(rows(database, sql))
     if over := [cycle for cycle in spent if spent[cycle] > granted.get(cycle, 0)]:
         raise Unsound(f"{name}: more was read than granted in cycle {over[0]}")
 
