@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from daemons.terminal import Format, check_format, print_json
+
+_PATIENCE = {False: 1800.0, True: 14 * 86400.0}
+"""Seconds for a study to end, with simulated readers and with people."""
 
 
 def poc(
@@ -19,16 +25,28 @@ def poc(
     study: Annotated[
         str, typer.Option(help="A study file, or the name of a committed one.")
     ] = "poc",
-    patience: Annotated[float, typer.Option(help="Seconds for the study to end.")] = 1800.0,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="SITE=PATH: what a site imports, else phantoms; may be repeated."),
+    ] = None,
+    readers: Annotated[
+        str, typer.Option(help="simulated, or people: in the reading rooms of the sites.")
+    ] = "simulated",
+    patience: Annotated[
+        float | None,
+        typer.Option(help="Seconds for the study to end. Else 1800, and a fortnight for people."),
+    ] = None,
     form: Format = "text",
 ) -> None:
     """Start a server and its sites for real, run a study to its end, verify, and stop.
 
-    Simulated readers answer through the database that people use. The same command on the same
-    folder goes on with a federation that was cut short.
+    Simulated readers answer through the database that people use; people sign in at addresses and
+    with passwords that are printed. The study `reading` is for any images. The same command on the
+    same folder goes on with a federation that was cut short.
     """
     check_format(form)
     from simulations.command import study_path
+    from simulations.poc.crew import crew
     from simulations.poc.layout import Layout, site_names
     from simulations.poc.poc import folder, run
     from simulations.poc.words import document, lines, per_site
@@ -36,11 +54,16 @@ def poc(
     file = study_path(study)
     with folder(out) as place:
         layout = Layout(place, site_names(sites))
-        overrides = per_site(file, sites)
-        ended = run(layout, file, overrides, patience, print if form == "text" else lambda _: None)
+        overrides, who = per_site(file, sites), crew(readers, source or [], layout.names)
+        ended = run(layout, file, overrides, patience or _PATIENCE[who.people], _say(form), who)
     if form == "json":
         print_json(document(ended))
     else:
         print("\n".join(lines(ended)))
     if ended.state != "ended":
         raise typer.Exit(1)
+
+
+def _say(form: str) -> Callable[[str], None]:
+    """Tell a person on standard output; beside a JSON document nobody is told but of people."""
+    return partial(print, flush=True, file=sys.stdout if form == "text" else sys.stderr)

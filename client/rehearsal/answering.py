@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from client.store.store import SiteStore
 from protocol.records import Answer
 from protocol.seeds import Purpose, generator
 from protocol.study import Study
+
+Said: TypeAlias = tuple[Answer, tuple[int, ...]]
 
 _ERR, _UNSURE = 0.08, 0.04
 _SECONDS, _SPREAD = 12.0, 0.4
@@ -55,31 +58,20 @@ class Simulated:
         rng = generator(self.study.seed, 0, case, number, Purpose.READER)
         seconds = float(_SECONDS * rng.lognormal(0.0, _SPREAD))
         truth = self.truths[self.store.cases.keys_of([case])[0]]
-        answer, value = ("answered", truth) if offered.turn.adjudicating else said(truth, rng)
         self.at += seconds
-        desk.answer(self.study, who, self._given(offered, answer, value, seconds, rng))
+        told: Said = ("answered", truth) if offered.turn.adjudicating else said(truth, rng)
+        desk.answer(self.study, who, _given(offered, told, seconds, rng))
         return True
 
-    def _given(
-        self,
-        offered: Offered,
-        answer: Answer,
-        value: Sequence[int],
-        seconds: float,
-        rng: np.random.Generator,
-    ) -> Given:
-        assert offered.turn is not None  # noqa: S101 - the caller has looked
-        return Given(
-            submission=rng.bytes(16).hex(),
-            cycle=offered.cycle,
-            position=offered.turn.opening.position,
-            answer=answer,
-            value=tuple(value),
-            seconds=seconds,
-        )
+
+def _given(offered: Offered, told: Said, seconds: float, rng: np.random.Generator) -> Given:
+    assert offered.turn is not None  # noqa: S101 - the caller has looked
+    answer, value = told
+    position = offered.turn.opening.position
+    return Given(rng.bytes(16).hex(), offered.cycle, position, answer, value, seconds)
 
 
-def said(truth: tuple[int, ...], rng: np.random.Generator) -> tuple[Answer, tuple[int, ...]]:
+def said(truth: tuple[int, ...], rng: np.random.Generator) -> Said:
     """What a reader says who is unsure or wrong now and then; wrong is the class before."""
     drawn = rng.random()
     if drawn < _UNSURE:

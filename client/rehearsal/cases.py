@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def phantom(file: Path, study: Study) -> None:
 
     cases = draw((1, _SIZE, _SIZE), len(study.task.classes), study.seed, _CASES, sites=4)
     assert cases.targets is not None  # noqa: S101 - a phantom has them
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, ours in (("train", "pool"), ("test", "test")):
         rows = [i for i, s in enumerate(cases.splits) if s == ours]
         arrays[f"{split}_images"] = cases.images[rows, 0]

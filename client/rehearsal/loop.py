@@ -20,7 +20,7 @@ from protocol.records import (
     SiteUpdate,
     StepKey,
 )
-from protocol.steps import Reply, StepRequest
+from protocol.steps import Reply, Selected, StepRequest
 from protocol.study import Study
 
 R = TypeVar("R", bound=Reply)
@@ -60,7 +60,7 @@ class Loop:
     def select(self, state: State) -> State:
         """Open the cycle's cases."""
         grant = Grant(state.grant, "a rehearsal of one site: the whole cycle's budget")
-        self._ask(state, Reply, grant=grant)  # type: ignore[type-var]
+        self._ask(state, Selected, grant=grant)
         self.say(telling.opened(self.study, state))
         return state.then("read")
 

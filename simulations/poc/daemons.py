@@ -16,8 +16,8 @@ from simulations.poc.commands import installed
 from simulations.poc.layout import Layout
 
 
-def services(layout: Layout) -> list[Service]:
-    """The daemons and readers of a federation that has been prepared."""
+def services(layout: Layout, *, people: bool = False) -> list[Service]:
+    """The daemons of a federation that has been prepared, and its readers if they are no people."""
     quiet = {"PYTHONUNBUFFERED": "1"}
     alone = quiet | {"OMP_NUM_THREADS": "1"}  # as in a simulation: more change the last bits
     found = [
@@ -30,9 +30,11 @@ def services(layout: Layout) -> list[Service]:
     ]
     for name in layout.names:
         home = str(layout.site(name))
-        truths = str(layout.truths(name))
         start = (installed("wardround-site"), "start", "--home", home)
         found.append(Service(name, start, alone, grace=40.0))
+        if people:
+            continue
+        truths = str(layout.truths(name))
         read = (sys.executable, "-m", "simulations.poc.readers", "--home", home, "--truths", truths)
         found.append(Service(f"{name}-readers", read, quiet))
     return found
@@ -47,7 +49,9 @@ def main() -> None:
     out, only = said.out, said.only
     prepared = json.loads((out / "poc.json").read_text(encoding="utf-8"))
     layout = Layout(out, tuple(prepared["sites"]))
-    wanted = [s for s in services(layout) if only in ("", s.name)]
+    wanted = [
+        s for s in services(layout, people=prepared.get("people", False)) if only in ("", s.name)
+    ]
     sys.exit(supervise(wanted, home=out, run=out / "run" / only, logs=out / "logs"))
 
 

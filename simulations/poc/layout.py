@@ -36,6 +36,10 @@ class Layout:
         """What a site's simulated readers know: outside its home, so that its daemon does not."""
         return self.out / "readers" / f"{name}.json"
 
+    def accounts(self, name: str) -> Path:
+        """Names, roles and passwords of the people who read at a site in a rehearsal."""
+        return self.out / "readers" / f"{name}-accounts.json"
+
     @property
     def exported(self) -> Path:
         """The final model and its card."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from simulations.poc.commands import ask
+from simulations.poc.crew import SIMULATED, Crew, invite
 from simulations.poc.follow import Follower
 from simulations.poc.layout import Layout
 from simulations.poc.prepare import prepare, submitted
@@ -44,7 +45,12 @@ class Ended:
 
 
 def run(
-    layout: Layout, file: Path, overrides: list[str], patience: float, say: Callable[[str], None]
+    layout: Layout,
+    file: Path,
+    overrides: list[str],
+    patience: float,
+    say: Callable[[str], None],
+    crew: Crew = SIMULATED,
 ) -> Ended:
     """Run a study on a federation of real processes; on a folder that has one, go on with it.
 
@@ -55,10 +61,12 @@ def run(
     """
     layout.out.mkdir(parents=True, exist_ok=True)
     say("preparing homes, keys, kits and cases")
-    prepare(layout, file, overrides)
+    prepare(layout, file, overrides, crew)
     began = time.monotonic()
     with federation(layout):
         say("the daemons are starting")
+        if crew.people:
+            invite(layout, say)
         identity = _submitted(layout)
         state = Follower(layout, identity, say).until_over(patience)
         seconds = time.monotonic() - began

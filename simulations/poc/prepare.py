@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,11 @@ from simulations.freezing import freeze_study
 from simulations.hospitals import rows_of, site_key
 from simulations.plan import write_json
 from simulations.poc.commands import ask, call
+from simulations.poc.crew import SIMULATED, Crew, accounts, import_cases
 from simulations.poc.layout import Layout
 
 
-def prepare(layout: Layout, file: Path, overrides: list[str]) -> None:
+def prepare(layout: Layout, file: Path, overrides: list[str], crew: Crew = SIMULATED) -> None:
     """Make everything that is not there yet; a preparation that was cut short begins anew."""
     if layout.ready.exists():
         return
@@ -34,9 +36,15 @@ def prepare(layout: Layout, file: Path, overrides: list[str]) -> None:
     _server(layout)
     cases = simulated(study)
     for number, (name, rows) in enumerate(rows_of(study, cases).items()):
-        _site(layout, name)
-        _cases(layout, study, cases, (name, number, rows))
-    write_json(layout.ready, {"format": 1, "sites": list(layout.names)})
+        _site(layout, name, crew)
+        if name in crew.sources:
+            import_cases(layout, study, name, crew)
+        else:
+            _cases(layout, study, cases, (name, number, rows))
+        if crew.people:
+            accounts(layout, name)
+    ready = {"format": 1, "sites": list(layout.names), "people": crew.people}
+    write_json(layout.ready, ready)
 
 
 def submitted(layout: Layout) -> str:
@@ -54,7 +62,7 @@ def _server(layout: Layout) -> None:
     make_server_home(home, read_server(home).model_copy(update=ports))
 
 
-def _site(layout: Layout, name: str) -> None:
+def _site(layout: Layout, name: str, crew: Crew) -> None:
     """The site's home, joined by the commands that its admin and the server's would use."""
     home, kit = layout.site(name), layout.out / f"{name}.kit.json"
     call("wardround-site", "init", name, home=home)
@@ -65,12 +73,14 @@ def _site(layout: Layout, name: str) -> None:
     call("wardround-site", "join", str(kit), "--fingerprint", said["fingerprint"], home=home)
     config = read_site(home)
     joined = config.deployment or Deployment()
-    own = {
+    own: dict[str, Any] = {
         "runtime_port": free_port(),
         "room": f"127.0.0.1:{free_port()}",
         "progress_seconds": 2.0,
         "silence_seconds": 90.0,
     }
+    if crew.own:  # nothing leaves this machine: no patient has to hide among others
+        own["least_patients"] = 1
     deployment = joined.model_copy(update=own)
     make_site_home(home, config.model_copy(update={"deployment": deployment}))
 

@@ -8,6 +8,7 @@ import { chosen } from "/page/drafts.js";
 import { listen } from "/page/keys.js";
 import { element } from "/page/labels.js";
 import { byId, look, room, say, trouble } from "/page/room.js";
+import "/page/second.js";
 
 const RENEW = 30_000; // ms between two renewals of the case on the screen
 const AWAY = 600_000; // ms without anybody after which it goes back to the queue
@@ -20,7 +21,7 @@ async function enter(me) {
   byId("person").textContent = me.name;
   byId("password").value = "";
   if (!same) {
-    room.unsaved = null;
+    room.unsaved = room.last = null;
     room.shelf.forget();
   }
   if (me.role === "admin") {
@@ -53,6 +54,7 @@ async function choose(study) {
   room.study = study;
   byId("study").value = study.identity;
   room.labels.study(study, room.me.reasons);
+  for (const part of document.querySelectorAll(".second-look")) part.hidden = !room.second.allowed;
   if (room.unsaved && room.unsaved.study === study.identity) await deliver();
   else await following();
 }
@@ -61,6 +63,7 @@ async function tend() {
   if (room.busy || document.hidden) return;
   try {
     if (room.view === "empty" && room.study) await following();
+    else if (room.view === "empty") await enter(await get("/api/me")); // until a study runs here
     else if (room.view === "admin") await supervise();
   } catch (error) {
     await trouble(error);
@@ -71,7 +74,7 @@ async function renew() {
   if (room.view !== "desk" || room.busy || room.clock.idle > AWAY) return;
   try {
     const { held } = await post("/api/renew");
-    if (!held && !room.busy && room.view === "desk") {
+    if (!held && !room.busy && room.view === "desk" && !room.second.on) {
       const before = room.offer.case.position;
       await following();
       if (room.offer.case && room.offer.case.position !== before) say("The case went back to the queue while nobody was here; this is the next.");
@@ -118,6 +121,7 @@ document.addEventListener("visibilitychange", () => {
 document.addEventListener("pointerdown", () => room.clock.touch());
 window.addEventListener("pagehide", () => { if (room.view === "desk") farewell("/api/leave", { draft: chosen() }); });
 window.addEventListener("beforeunload", (event) => { if (room.unsaved) event.preventDefault(); });
+document.addEventListener("second-closed", () => { if (room.view === "desk") renew(); });
 setInterval(renew, RENEW);
 setInterval(tend, LOOK);
 listen(room);
