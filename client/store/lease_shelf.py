@@ -159,18 +159,6 @@ class LeaseShelf:
         )
         return frozenset(rows.fetchall())
 
-    def count_since(self, reader: str, at: str) -> int:
-        """How many answers a reader has given since then and not taken back.
-
-        Repeats count: a number that stood still would give them away.
-        """
-        row = self.connection.execute(
-            "SELECT count(*) FROM readings WHERE reader = ? AND at >= ? AND stage != 'after-ai' "
-            "AND id NOT IN (SELECT reading FROM withdrawals)",
-            (reader, at),
-        ).fetchone()
-        return int(row[0])
-
     def _one(self, clause: str, *arguments: object) -> Kept | None:
         found = self._kept(f"{clause} LIMIT 1", *arguments)
         return found[0] if found else None
