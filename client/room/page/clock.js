@@ -11,8 +11,9 @@ export class Clock {
     this.hidden = false;
   }
 
-  start() {
-    this.spent = 0;
+  // A case comes to the screen, for the first time or with what was spent on it before.
+  start(seconds = 0) {
+    this.spent = 1000 * seconds;
     this.last = this.now();
   }
 

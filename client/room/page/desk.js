@@ -30,6 +30,7 @@ Object.assign(room, {
     hold(true);
     try {
       const offer = await post("/api/undo", { study: room.study.identity });
+      room.last = null;
       say("Taken back: the case is here again.", "good");
       await present(offer);
     } catch (error) {
@@ -77,6 +78,8 @@ async function kept() {
   for (;;) {
     try {
       const offer = await post("/api/answer", room.unsaved);
+      const { study, cycle, position } = room.unsaved;
+      room.last = { study, cycle, position };
       room.unsaved = null;
       say("Saved.", "good");
       return offer;
@@ -99,6 +102,7 @@ export async function following() {
 
 export async function present(offer) {
   room.offer = offer;
+  room.second.drop();
   workload(offer.work);
   if (!offer.case) {
     room.image = null;
@@ -119,10 +123,8 @@ export async function present(offer) {
   try {
     const image = await room.shelf.show(place);
     if (room.offer !== offer) return;
-    room.image = image;
-    room.viewer.set(image);
-    edges(image.header.directions);
-    presets();
+    room.second.drop();
+    put(image);
     room.clock.start();
     room.shelf.ahead(offer.ahead.map(placeOf));
     room.shelf.fill(image);
@@ -134,6 +136,18 @@ export async function present(offer) {
     clearTimeout(slow);
     byId("loading").textContent = "";
   }
+}
+
+// An image to the screen, as its source would have it.
+export function put(image) {
+  room.image = image;
+  if (!image.slices.size) {
+    room.viewer.clear();
+    return;
+  }
+  room.viewer.set(image);
+  edges(image.header.directions);
+  presets();
 }
 
 function placeOf(position) {

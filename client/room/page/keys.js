@@ -12,9 +12,11 @@ const TURN = 12; // steps of window and level
 
 export function listen(room) {
   const { viewer, labels } = room;
-  const plain = {
+  const answering = {
     u: () => room.send("unsure"), x: () => labels.ask(), z: () => room.undo(),
-    f: () => labels.moreTrust(), c: () => byId("comment").focus(),
+    f: () => labels.moreTrust(), c: () => byId("comment").focus(), a: () => room.second.open(),
+  };
+  const looking = {
     i: () => room.invert(), r: () => viewer.reset(),
     j: () => room.step(1), k: () => room.step(-1), PageDown: () => room.step(1), PageUp: () => room.step(-1),
     "+": () => viewer.scale(1.25), "=": () => viewer.scale(1.25), "-": () => viewer.scale(0.8),
@@ -36,10 +38,15 @@ export function listen(room) {
 
   function onCase(event) {
     const number = numberOf(event);
-    if (number) return () => (event.shiftKey ? viewer.preset(number - 1) : labels.pick(number - 1));
-    if (event.key === "Enter" && labels.many && !event.target.closest("button")) return () => labels.save();
+    const again = room.second.on ? room.second.act(event, number) : null;
+    if (again) return again;
+    if (number && event.shiftKey) return () => viewer.preset(number - 1);
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    return event.shiftKey && shifted[event.key] ? shifted[event.key] : plain[name];
+    const found = event.shiftKey && shifted[event.key] ? shifted[event.key] : looking[name];
+    if (found || room.second.on) return found;
+    if (number) return () => labels.pick(number - 1);
+    if (event.key === "Enter" && labels.many && !event.target.closest("button")) return () => labels.save();
+    return answering[name];
   }
 
   document.addEventListener("keydown", (event) => {
@@ -51,7 +58,7 @@ export function listen(room) {
     }
     let act = null;
     if (room.view === "desk") act = event.key === "?" ? () => byId("help").showModal() : onCase(event);
-    else if (room.view === "empty" && event.key === "z") act = () => room.undo();
+    else if (room.view === "empty") act = { z: () => room.undo(), a: () => room.second.open() }[event.key];
     if (!act || room.busy) return;
     event.preventDefault();
     act();

@@ -9,6 +9,7 @@ export const byId = (id) => document.getElementById(id);
 // The viewer and the answers are put in by desk.js.
 export const room = {
   view: "waiting", busy: false, me: null, study: null, offer: null, image: null, unsaved: null,
+  last: null, // the place of the case answered last
   clock: new Clock(), shelf: new Shelf(), viewer: null, labels: null,
 };
 

@@ -14,6 +14,7 @@ export class Viewer {
     this.plane = document.createElement("canvas"); // the slice, one pixel each, windowed
     this.table = new Uint32Array(LEVELS);
     this.image = null;
+    this.veil = null; // a map over some slices: its canvas, which slices, and whether it is shown
     this.waiting = false;
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
@@ -122,6 +123,12 @@ export class Viewer {
       context.drawImage(
         this.plane, (width - wide) / 2 + this.x * ratio, (height - high) / 2 + this.y * ratio, wide, high,
       );
+      if (this.veil && this.veil.shown && this.veil.slices.includes(this.number)) {
+        context.imageSmoothingEnabled = true;
+        context.drawImage(
+          this.veil.canvas, (width - wide) / 2 + this.x * ratio, (height - high) / 2 + this.y * ratio, wide, high,
+        );
+      }
     }
     this.changed();
   }
