@@ -135,6 +135,14 @@ class ArrayImages:
         return single(self.array[row])
 
 
+def slices_seen(count: int, planes: int) -> list[int]:
+    """Which of a volume's slices a network of so many channels sees: evenly spaced.
+
+    The page knows the same rule (`page/second.js`), and shows the model's map on these.
+    """
+    return [(c + 1) * count // (planes + 1) for c in range(planes)]
+
+
 def single(planes: NDArray[np.uint8]) -> Volume:
     """A volume of one slice from (channels, height, width) uint8 planes."""
     if planes.shape[0] == 3:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from client.images import Image, Window
+from client.images import Image, Window, slices_seen
 from client.sources.plan import Plan, as_json, from_json
 from client.sources.source import Frame, Frames, Locator, PixelTrouble
 
@@ -149,7 +149,7 @@ def picture(locator: Locator, image: Image) -> NDArray[np.uint8]:
             shown = shown.convert("L")
         resized = np.asarray(shown.resize((width, height), Pillow.Resampling.LANCZOS))
         return np.ascontiguousarray(resized.reshape(height, width, channels).transpose(2, 0, 1))
-    chosen = [(c + 1) * frames.count // (channels + 1) for c in range(channels)]
+    chosen = slices_seen(frames.count, channels)
     planes = {i: _windowed(frames.read(i), plan) for i in sorted(set(chosen))}
     small = {
         i: np.asarray(Pillow.fromarray(p).resize((width, height), Pillow.Resampling.LANCZOS))

@@ -66,3 +66,51 @@ def test_a_second_look_by_keyboard_changes_a_mind_and_costs_nothing(
     until(lambda: screen.view == "empty")
     assert len(readings(room)) == 2
     assert not screen.wrong
+
+
+def test_a_second_look_at_several_classes_saves_what_enter_is_pressed_on(
+    screen_on: Made, until: Made, readings: Made, make_room: Made, serve: Made
+) -> None:
+    from client.store.opinion_shelf import Opinion
+
+    room = make_room('reading.show_ai="after"', 'task.kind="multi-label"')
+    room.open(1, 9)
+    room.let_in(ann="reader")
+    with room.store() as store, store.transaction():
+        said = [Opinion(1, (0.1, 0.7, 0.6), "The model was unsure whether it shows effusion.")]
+        store.opinions.put(room.study.identity, 0, said)
+    screen = screen_on(serve(room))
+    screen.sign_in("ann")
+    until(lambda: screen.view == "desk" and screen.bright() > 5)
+    screen.press("2", "Enter")
+    until(lambda: screen.view == "empty")
+    for keys, stays in ((("Enter",), True), (("3", "3", "Enter"), True), (("3", "Enter"), False)):
+        screen.press("a")
+        until(lambda: "You said: pneumonia" in screen.text("#second"))
+        assert "no map" in screen.text("#second-note")
+        assert screen.page.is_hidden("#second-veil")
+        screen.press(*keys)
+        until(lambda: screen.view == "empty")
+        with room.store() as store:
+            sql = "SELECT value FROM readings WHERE stage = 'after-ai'"
+            found = list(store.connection.execute(sql))
+        assert found == ([] if stays else [("[0, 1, 1]",)])
+    screen.press("a")
+    until(lambda: "You changed your answer to: pneumonia, effusion" in screen.text("#second"))
+    assert readings(room)[0][2] == "[0, 1, 0]"
+    assert not screen.wrong
+
+
+def test_page_and_site_agree_on_the_slices_that_a_network_sees(
+    screen_on: Made, make_room: Made, serve: Made
+) -> None:
+    from client.images import slices_seen
+
+    screen = screen_on(serve(make_room()))
+    asked = [[count, planes] for count in (1, 2, 3, 5, 24, 41) for planes in (1, 2, 3, 4)]
+    told = screen.page.evaluate(
+        """async (asked) => { const { slicesSeen } = await import("/page/second.js");
+        return asked.map(([count, planes]) => slicesSeen(count, planes, false)); }""",
+        asked,
+    )
+    assert told == [slices_seen(*one) for one in asked]
