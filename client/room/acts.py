@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from client.room import telling
+from client.room import practising, telling
 from client.room.desk import Desk
 from client.room.doors import Forbidden
 from client.room.forms import Answered, BadRequest, Drafted, Form, Left, Looked, Which
@@ -29,12 +29,14 @@ class Place:
 
     Attributes:
         slice: None for the middle one.
+        practice: the position is that of a practice case.
     """
 
     study: str
     cycle: int
     position: int
     slice: int | None
+    practice: bool = False
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Place:
@@ -43,13 +45,20 @@ class Place:
         Raises:
             BadRequest: it does not fit.
         """
-        known = {"study", "cycle", "position", "slice"}
+        known = {"study", "cycle", "position", "slice", "practice"}
         numbers = [query.get(name, "") for name in ("cycle", "position", "slice")]
         whole = [n.isascii() and n.isdigit() and len(n) < 17 for n in numbers]
-        if not set(query) <= known or not all(whole[:2]) or not (whole[2] or not numbers[2]):
+        practice = query.get("practice", "")
+        if (
+            not set(query) <= known
+            or practice not in ("", "1")
+            or not all(whole[:2])
+            or not (whole[2] or not numbers[2])
+        ):
             raise BadRequest("accepted are study, cycle and position, and a slice or none")
         chosen = int(numbers[2]) if numbers[2] else None
-        return cls(query.get("study", ""), int(numbers[0]), int(numbers[1]), chosen)
+        where = query.get("study", ""), int(numbers[0]), int(numbers[1])
+        return cls(*where, chosen, bool(practice))
 
 
 def me(site: Site, who: Account, form: Form = NOTHING) -> dict[str, Any]:
@@ -65,6 +74,9 @@ def overview(site: Site, who: Account, form: Form) -> dict[str, Any]:
 def following(site: Site, who: Account, form: Which) -> dict[str, Any]:
     """The case to read now."""
     study, desk = site.store.steps.study(form.study), Desk(site.store)
+    practice = practising.waiting(site.store, study, who)
+    if practice is not None:
+        return {**telling.nothing(desk, study, who), "practice": practice}
     return telling.offer(desk, study, who, desk.next(study, who))
 
 
@@ -124,8 +136,11 @@ def pixels(site: Site, who: Account, place: Place) -> int:
     """
     study, desk = site.store.steps.study(place.study), Desk(site.store)
     look = study, who, place.cycle, place.position
-    opening = desk.may_see(*look)
-    case = opening.case if opening else SecondLook(site.store).may_see(*look)
+    if place.practice:
+        case = practising.case(site.store, study, who, place.position)
+    else:
+        opening = desk.may_see(*look)
+        case = opening.case if opening else SecondLook(site.store).may_see(*look)
     if case is None:
         raise Forbidden("the case is not yours to see just now")
     return int(site.store.cases.rows(np.array([case]))[0])

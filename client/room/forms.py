@@ -85,6 +85,15 @@ class Looked(Form):
     position: Annotated[int, Field(ge=0, lt=2**53)]
 
 
+class Practised(Form):
+    """An answer to a practice case; no time is counted."""
+
+    study: Identity
+    position: Annotated[int, Field(ge=0, lt=2**31)]
+    answer: Literal["answered", "unsure", "unreadable"]
+    value: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(max_length=512)] = []
+
+
 class Answered(Form):
     """An answer to a case."""
 

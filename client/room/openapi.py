@@ -24,12 +24,13 @@ _WHY: Mapping[int, str] = {
     503: "the database is busy or its disk full, or too many sign in; nothing was changed",
 }
 _ANSWERS = (400, 401, 403, 409, 503)
-_NUMBER = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": 9_999_999_999_999_999}
 _PLACE: Mapping[str, Mapping[str, object]] = {
     "study": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "cycle": _NUMBER,
     "position": _NUMBER,
     "slice": _NUMBER,
+    "practice": {"type": "string", "enum": ["1"]},
 }
 
 
@@ -88,7 +89,12 @@ def _image() -> dict[str, Any]:
             "summary": "One slice of a case as 16-bit pixels behind a JSON header.",
             "description": f"For {', '.join(sorted(WORKING))}.",
             "parameters": [
-                {"name": name, "in": "query", "required": name != "slice", "schema": schema}
+                {
+                    "name": name,
+                    "in": "query",
+                    "required": name not in ("slice", "practice"),
+                    "schema": schema,
+                }
                 for name, schema in _PLACE.items()
             ],
             "responses": {

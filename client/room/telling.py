@@ -48,15 +48,20 @@ def person(site: Site, who: Account) -> dict[str, Any]:
     }
 
 
-def offer(desk: Desk, study: Study, who: Account, offered: Offered | None) -> dict[str, Any]:
-    """The case to read now, what may be fetched ahead, and what was done today."""
-    told: dict[str, Any] = {
+def nothing(desk: Desk, study: Study, who: Account) -> dict[str, Any]:
+    """What is told in any case: no case to read, and what was done today."""
+    return {
         "format": 1,
         "study": study.identity,
         "case": None,
         "ahead": [],
         "work": work(desk, who),
     }
+
+
+def offer(desk: Desk, study: Study, who: Account, offered: Offered | None) -> dict[str, Any]:
+    """The case to read now, what may be fetched ahead, and what was done today."""
+    told = nothing(desk, study, who)
     if offered is None:
         return {**told, "why": "No cycle is open: new cases come once the model was trained."}
     told["cycle"] = offered.cycle

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from client.room import acts
+from client.room import acts, practising
 from client.room.auditing import audited
-from client.room.forms import Answered, Audited, Drafted, Form, Left, Looked, Which
+from client.room.forms import Answered, Audited, Drafted, Form, Left, Looked, Practised, Which
 from client.site import Site
 from client.store.reader_shelf import Account
 
 Act = Callable[[Site, Account, Any], Any]
 
 WORKING = frozenset({"reader", "adjudicator"})
+READER = frozenset({"reader"})
 ADMIN = frozenset({"admin"})
 AUDITOR = frozenset({"auditor"})
 EVERYONE = WORKING | ADMIN | AUDITOR
@@ -57,5 +58,6 @@ WAYS: tuple[Way, ...] = (
     Way("/api/answer", acts.answer, WORKING, Answered),
     Way("/api/undo", acts.undo, WORKING, Which),
     Way("/api/opinion", acts.opinion, WORKING, Looked),
+    Way("/api/practice", practising.answer, READER, Practised),
     Way("/api/second-look", acts.second_look, WORKING, Answered),
 )

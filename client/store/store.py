@@ -16,6 +16,7 @@ from client.store.lease_shelf import LeaseShelf
 from client.store.locator_shelf import LocatorShelf
 from client.store.offer_shelf import OfferShelf
 from client.store.opinion_shelf import OpinionShelf
+from client.store.practice_shelf import PracticeShelf
 from client.store.reader_shelf import ReaderShelf
 from client.store.reading_shelf import ReadingShelf
 from client.store.repeat_shelf import RepeatShelf
@@ -45,6 +46,7 @@ class SiteStore:
         drafts: what readers have chosen and not sent.
         opinions: what the model said of opened cases.
         repeats: which cases may come back to their reader, and which did.
+        practice: cases whose answer is known, and what readers said of them.
     """
 
     connection: sqlite3.Connection
@@ -59,6 +61,7 @@ class SiteStore:
     drafts: DraftShelf
     opinions: OpinionShelf
     repeats: RepeatShelf
+    practice: PracticeShelf
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> SiteStore:
@@ -92,6 +95,7 @@ class SiteStore:
             DraftShelf(connection),
             OpinionShelf(connection),
             RepeatShelf(connection),
+            PracticeShelf(connection),
         )
 
     @contextmanager
