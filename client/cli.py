@@ -11,6 +11,7 @@ from client import (
     cli_audit,
     cli_daemon,
     cli_demo,
+    cli_exports,
     cli_import,
     cli_join,
     cli_preflight,
@@ -33,6 +34,7 @@ app.add_typer(cli_studies.app)
 app.add_typer(cli_readers.app, name="readers")
 app.add_typer(cli_preflight.app)
 app.add_typer(cli_audit.app)
+app.add_typer(cli_exports.app)
 app.add_typer(cli_demo.app)
 
 

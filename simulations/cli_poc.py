@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -45,6 +46,7 @@ def poc(
     same folder goes on with a federation that was cut short.
     """
     check_format(form)
+    signal.signal(signal.SIGTERM, _stop)
     from simulations.command import study_path
     from simulations.poc.crew import crew
     from simulations.poc.layout import Layout, site_names
@@ -62,6 +64,11 @@ def poc(
         print("\n".join(lines(ended)))
     if ended.state != "ended":
         raise typer.Exit(1)
+
+
+def _stop(number: int, frame: object) -> None:
+    """As Ctrl-C: the daemons stop with the command."""
+    raise KeyboardInterrupt
 
 
 def _say(form: str) -> Callable[[str], None]:

@@ -69,6 +69,11 @@ class StepShelf:
         )
         return [str(row[0]) for row in rows]
 
+    def every(self) -> list[Study]:
+        """The studies that were ever approved here, also paused and withdrawn ones."""
+        rows = self.connection.execute("SELECT document FROM studies ORDER BY identity")
+        return [_study(str(row[0])) for row in rows]
+
     def weights(self, identity: str) -> str:
         """The hash of an approved study's first weights."""
         row = self.connection.execute(
