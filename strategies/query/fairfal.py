@@ -77,7 +77,7 @@ class FairFal:
         errors = (_error(pair[0], pool.multi_label), pair[1] - seen.present)
         groups = nearest_class(seen.features, seen.labeled_features, seen.present)
         sizes = np.bincount(groups, minlength=seen.present.shape[1])
-        picks: list[tuple[int, int, int]] = []
+        picks: list[tuple[int, int, int, int]] = []
         for c, quota in enumerate(equal_quotas(sizes, k)):
             rows = np.flatnonzero(groups == c)
             kept = rows[top_k(scores[rows], min(len(rows), self.over * quota), rng)]
@@ -85,8 +85,8 @@ class FairFal:
             z = outer(errors[0][kept], seen.features[kept])
             of = outer(errors[1][anchors], seen.labeled_features[anchors])
             found = kept[_spread(z, of, quota, rng)]
-            picks += [(place, -int(sizes[c]), row) for place, row in enumerate(found.tolist())]
-        return np.array([row for _, _, row in sorted(picks)], dtype=np.int64)
+            picks += [(place, -int(sizes[c]), c, row) for place, row in enumerate(found.tolist())]
+        return np.array([row for *_, row in sorted(picks)], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
