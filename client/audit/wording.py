@@ -31,12 +31,12 @@ _DID = {
     people.PASSWORD: "got a new password",
 }
 _SUMMED = {
+    people.ANSWERED: ("read", "case"),
     people.SIGNED_IN: ("signed in", "time"),
     people.REFUSED: ("was refused at the door", "time"),
     people.SHOWN: ("was shown", "case"),
     people.COLLEAGUES: ("was shown what readers said of", "case"),
     people.OPINION: ("was shown what the model says of", "case"),
-    people.ANSWERED: ("read", "case"),
     people.TAKEN_BACK: ("took back", "answer"),
 }
 
