@@ -1,0 +1,1 @@
+"""How many labels does a strategy need: the label-efficiency benchmark, `make bench-labels`."""

@@ -1,0 +1,83 @@
+"""What `make bench-labels` runs: the screen of every strategy, and the budget policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from simulations.benchmarks.labels.one import Job
+from simulations.benchmarks.labels.tracks import Scored
+from strategies.query import QUERY
+
+BALANCED = tuple(
+    f"class-balanced+query.arguments.inner={inner}" for inner in ("coreset", "entropy", "margin")
+)
+"""The class-balanced quota over other strategies."""
+
+_SCREENED = (
+    "random",
+    "full",
+    "coreset",
+    "badge",
+    "logo",
+    "ward",
+    "fairfal",
+    "feal",
+    "feal+training.loss=evidential",
+    "random+training.loss=evidential",
+    "entropy",
+    "margin",
+    "typiclust",
+    "probcover",
+    "maxherding",
+    "alfa-mix",
+    "fedal",
+    "kafal",
+    "federated-typiclust",
+    "powerbald+network.dropout=0.2",
+    *BALANCED,
+)
+"""Arms of the screen, those first that matter most; what the table lacks is left out."""
+
+POLICIES = ("safe", "proportional", "uncertainty-mass", "threshold", "learning-curve", "hours")
+
+
+def strategies(names: Iterable[str] = _SCREENED) -> list[str]:
+    """Those of the arms whose strategy the table has."""
+    known = {"full", *QUERY}
+    return [arm for arm in names if arm.partition("+")[0].partition("@")[0] in known]
+
+
+def everything() -> list[Job]:
+    """The development screen, and the budget policies against uniform."""
+    jobs = screen(("A", "B", "C", "D"), range(5))
+    few = ["random", "full", "coreset", "badge", "logo", "ward"]
+    jobs += screen(("A0.1", "A100"), range(5), strategies(few))
+    jobs += screen(("A",), range(5), strategies(few[:4]), "resnet")
+    jobs += screen(("A",), range(5), strategies(few[:4]), "shares")
+    arms = ["coreset", *(f"coreset@{policy}" for policy in POLICIES)]
+    for cell in ("budgets", "minutes"):
+        jobs += screen(("C", "B", "A"), range(20), arms, cell)
+    return jobs
+
+
+def screen(
+    tracks: Iterable[str],
+    seeds: Iterable[int],
+    arms: Iterable[str] | None = None,
+    cell: str = "selectors",
+) -> list[Job]:
+    """Every arm on every seed of every track, seed by seed, so that pairs are whole early."""
+    scored_on: Scored = "val"
+    named = list(arms) if arms is not None else strategies()
+    return [
+        Job(track, cell, scored_on, arm, seed)
+        for track in tracks
+        for seed in seeds
+        for arm in named
+    ]
+
+
+def quick() -> list[Job]:
+    """A few runs of the smallest track, to see that all of it works."""
+    jobs = screen(("C",), range(2), ["random", "full", "coreset", "entropy"])
+    return jobs + screen(("C",), range(2), ["random", "random@proportional"], "minutes")

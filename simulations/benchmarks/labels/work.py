@@ -1,0 +1,79 @@
+"""Many runs: what is cached is left out, what fails is written down, the others go on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from simulations.benchmarks.labels.one import Job, run
+from simulations.benchmarks.labels.results import Results
+from simulations.processes import die_with_parent, single_thread
+
+
+def work(
+    jobs: Sequence[Job], results: Results, workers: int = 1, scratch: Path | None = None
+) -> int:
+    """Do every job whose line is not in the results yet; how many failed.
+
+    A job that fails gets a line of kind "failed". With several workers lines come in any order;
+    no number in them depends on it.
+    """
+    known = results.keys()
+    todo = [job for job in jobs if job.key() not in known]
+    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
+    failed = 0
+    for count, line in enumerate(_lines(todo, workers, scratch), 1):
+        results.add(line)
+        failed += line["kind"] == "failed"
+        print(f"{count}/{len(todo)} {_words(line)}", flush=True)
+    return failed
+
+
+def _lines(jobs: Sequence[Job], workers: int, scratch: Path | None) -> Iterator[dict[str, Any]]:
+    single_thread()
+    if workers <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield attempt(job, scratch)
+        return
+    fork = multiprocessing.get_context("fork")
+    with fork.Pool(min(workers, len(jobs)), die_with_parent) as pool:
+        yield from pool.imap_unordered(_attempt, [(job, scratch) for job in jobs])
+
+
+def _attempt(given: tuple[Job, Path | None]) -> dict[str, Any]:
+    single_thread()
+    return attempt(*given)
+
+
+def attempt(job: Job, scratch: Path | None = None) -> dict[str, Any]:
+    """The job's line, of kind "failed" where it ended in an error."""
+    try:
+        return run(job, scratch)
+    except Exception as error:  # one broken arm must not end a night's work
+        said = f"{type(error).__name__}: {error}"
+        return {"kind": "failed", **asdict(job), "when": now(), "error": said[:500]}
+
+
+def confirmation(event: str, asked: dict[str, Any], failed: int = 0) -> dict[str, Any]:
+    """A line that tells of a confirmation: begun, or ended."""
+    line = {"kind": "confirmation", "event": event, "when": now(), "failed": failed}
+    return line | asked | {"runner": os.getpid()}
+
+
+def now() -> str:
+    """Now, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _words(line: dict[str, Any]) -> str:
+    name = f"{line['track']}/{line['cell']}/{line['scored_on']} {line['arm']} seed {line['seed']}"
+    if line["kind"] == "failed":
+        return f"{name}: FAILED {line['error']}"
+    measured = line["cycles"][-1]["metrics"]["locked"]["pooled"]["auroc"][0]
+    shown = "-" if measured is None else f"{measured:.4f}"
+    return f"{name}: final {shown}, {line['wall']:.1f} s ({line['cpu']:.1f} s of processor)"
