@@ -8,12 +8,14 @@ from __future__ import annotations
 import typer
 
 from client import (
+    cli_agreement,
     cli_audit,
     cli_daemon,
     cli_demo,
     cli_exports,
     cli_import,
     cli_join,
+    cli_practice,
     cli_preflight,
     cli_readers,
     cli_studies,
@@ -32,6 +34,8 @@ app.add_typer(cli_import.app)
 app.add_typer(cli_daemon.app)
 app.add_typer(cli_studies.app)
 app.add_typer(cli_readers.app, name="readers")
+app.add_typer(cli_practice.app, name="practice")
+app.add_typer(cli_agreement.app)
 app.add_typer(cli_preflight.app)
 app.add_typer(cli_audit.app)
 app.add_typer(cli_exports.app)

@@ -12,6 +12,7 @@ from typing import Any
 from client.room import acts, practising
 from client.room.auditing import audited
 from client.room.forms import Answered, Audited, Drafted, Form, Left, Looked, Practised, Which
+from client.room.quality import agreed
 from client.site import Site
 from client.store.reader_shelf import Account
 
@@ -51,6 +52,7 @@ WAYS: tuple[Way, ...] = (
     Way("/api/me", acts.me, EVERYONE),
     Way("/api/overview", acts.overview, ADMIN),
     Way("/api/audit", audited, AUDITOR, Audited, aside=True),
+    Way("/api/agreement", agreed, ADMIN, aside=True),
     Way("/api/next", acts.following, WORKING, Which),
     Way("/api/renew", acts.renew, WORKING, Form),
     Way("/api/leave", acts.leave, WORKING, Left),
