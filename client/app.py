@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
+from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS
 
 from client.audit.gate import IDENTITY, NO_STEP, HeldBack, refuse
 from client.site import Site
@@ -43,7 +44,7 @@ def build(open_site: OpenSite) -> ClientApp:
     app.unknown = _on_message("", open_site)
     for name in ("hello", "report", "select", "close"):
         app.query(name)(_on_message(name, open_site))
-    app.train()(_on_message("train", open_site))
+    app.train()(_on_train(open_site))
     app.evaluate()(_on_message("evaluate", open_site))
     return app
 
@@ -53,6 +54,42 @@ def _on_message(step: str, open_site: OpenSite) -> OnMessage:
         return Message(to_wire(_reply(step, message, context, open_site)), reply_to=message)
 
     return on_message
+
+
+def _on_train(open_site: OpenSite) -> OnMessage:
+    plain = _on_message("train", open_site)
+
+    def on_train(message: Message, context: Context) -> Message:
+        if RECORD_KEY_CONFIGS not in message.content:
+            return plain(message, context)
+        return _masked(message, context, open_site)
+
+    return on_train
+
+
+def _masked(message: Message, context: Context, open_site: OpenSite) -> Message:
+    """A reply under SecAgg+; of a refusal only the code leaves, and it has its line."""
+    from client.secagg import answer_masked, refused
+    from protocol.secagg import key_of
+
+    key, words = NO_STEP, ""
+    try:
+        site = open_site(context)
+    except Exception as error:
+        _keep(Path(str(context.node_config.get("site-home"))), "train", error)
+        return refused(message, Code.FAILED)
+    try:
+        key = key_of(message.metadata.group_id)
+        return answer_masked(site, message, context)
+    except StepRefused as no:
+        code, words = no.code, str(no) if isinstance(no, HeldBack) else ""
+    except CodecError:
+        code = Code.BAD_REQUEST
+    except Exception as error:
+        _keep(site.home, "train", error)
+        code = Code.FAILED
+    _refused(site, key, code, words)
+    return refused(message, code)
 
 
 def _reply(step: str, message: Message, context: Context, open_site: OpenSite) -> Reply:

@@ -52,11 +52,16 @@ STEPS: Mapping[str, Callable[[Site, Study, StepRequest], Outcome]] = {
 }
 
 
-def answer(site: Site, request: StepRequest) -> Reply:
+def answer(site: Site, request: StepRequest, *, masked: bool = False) -> Reply:
     """The reply to a request; for a repeated one the stored reply, with nothing done again.
 
     Whatever is returned has passed the gate, and its line in the audit log is committed: of a first
     reply together with the step's memo, so that a kill leaves both or neither.
+
+    Args:
+        site: opened.
+        request: of the server.
+        masked: the reply goes out under SecAgg+'s mask (`client/secagg.py`).
 
     Raises:
         StepRefused: not approved, an older ServerApp, the same key with another payload, what no
@@ -65,6 +70,8 @@ def answer(site: Site, request: StepRequest) -> Reply:
     key, store = request.key, site.store
     study = store.steps.study(key.study)
     check_request(study, request)
+    if key.step == "train" and masked != study.aggregation.secure:
+        raise StepRefused(Code.BAD_REQUEST, "an update without the mask that the study promises")
     with store.transaction():
         store.steps.raise_epoch(key.study, request.epoch)
     asking = Asking(site.name, study, request.arrays)
@@ -75,14 +82,15 @@ def answer(site: Site, request: StepRequest) -> Reply:
     payload = _payload(request)
     known = store.steps.recall(key, payload)
     if known is not None:
-        return _again(store, unpack(REPLIES[key.step], known), key, asking, "again")
+        words = "again, masked" if masked else "again"
+        return _again(store, unpack(REPLIES[key.step], known), key, asking, words)
     check_arrays(study, request)
     outcome = STEPS[key.step](site, study, request)
     with store.transaction():
         store.steps.study(key.study)  # paused or withdrawn meanwhile: nothing of it may leave
         outcome.write()
         store.steps.remember(key, payload, pack(outcome.reply), now())
-        let_out(store, outcome.reply, key, asking)
+        let_out(store, outcome.reply, key, asking, "masked" if masked else "")
     store.rest()
     return outcome.reply
 

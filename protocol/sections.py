@@ -274,6 +274,11 @@ class Aggregation(Section):
     name: str = Field("fedavg", min_length=1, description="a name of the aggregator table")
     arguments: Arguments = Field(default_factory=dict, description="of the aggregator")
     quorum: float = Field(1.0, gt=0, le=1, description="share of the sites that must answer a step")
+    secure: bool = Field(
+        False,
+        description="the server sees the sum of the sites' updates, and no update of one site "
+        "(SecAgg+); asks for 3 sites or more",
+    )
 
 
 class Stopping(Section):

@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     PHANTOM = 13
     SCANNER = 14
     ATTACK = 30
+    MASK = 31
     LOCAL = 15
     SCRATCH = 16
 

@@ -28,6 +28,7 @@ from server.federation import Federation
 from server.ledger import Ledger, Stage
 from server.models import ModelShelf
 from server.rooms import ReadingRooms
+from server.secagg import ask_sum
 from strategies.chosen import Decisions
 
 R = TypeVar("R", SiteReport, Selected, SiteEvaluation)
@@ -106,7 +107,8 @@ def trained(c: Coordination, cycle: int, start: GlobalState) -> GlobalState:
     for round_ in range(done, rounds):
         stage = Stage(cycle, "train", round_)
         told: dict[str, SiteUpdate] = {}
-        state = c.decisions.aggregator.step(state, _updates(c, stage, state, told))
+        heard = _summed if c.study.aggregation.secure else _updates
+        state = c.decisions.aggregator.step(state, heard(c, stage, state, told))
         c.ledger.commit(stage, told, c.models.save(cycle, state))
         c.notify(Event("train", cycle, round_ + 1))
     return state
@@ -138,6 +140,17 @@ def _updates(
             told[reply.site] = replace(reply, arrays={})
             c.notify(Event("train", stage.cycle, stage.round, reply.site))
             yield reply
+
+
+def _summed(
+    c: Coordination, stage: Stage, state: GlobalState, told: dict[str, SiteUpdate]
+) -> Iterator[SiteUpdate]:
+    """The mean of the sites' updates, of which none is seen; of each site `told` says the mean."""
+    update, sites = ask_sum(c.federation, c.study, stage, state.arrays)
+    if update is not None:
+        each = replace(update, arrays={}, weight=1.0)
+        told.update({site: replace(each, site=site) for site in sites})
+        yield update
 
 
 def _asked(c: Coordination, stage: Stage, kind: type[R], arrays: Arrays) -> Mapping[str, R]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from protocol.secagg import LEAST_SITES
 from protocol.study import Study, StudyError
 from strategies.aggregation import AGGREGATION, Aggregator
 from strategies.budget import BUDGET, BudgetPolicy
@@ -75,13 +76,15 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
     cold_start = chosen("query.cold_start", QUERY, query.cold_start, query.cold_start_arguments)
     _check_dropout(study, "query.strategy", query.strategy, strategy)
     _check_cold_start(query.cold_start, cold_start)
+    aggregator = chosen(
+        "aggregation.name", AGGREGATION, study.aggregation.name, study.aggregation.arguments
+    )
+    _check_secure(study, aggregator)
     return Decisions(
         query=_weighted(study, strategy),
         cold_start=cold_start,
         policy=chosen("budget.policy", BUDGET, budget.policy, floor),
-        aggregator=chosen(
-            "aggregation.name", AGGREGATION, study.aggregation.name, study.aggregation.arguments
-        ),
+        aggregator=aggregator,
         consensus=chosen("reading.consensus", CONSENSUS, reading.consensus, kind),
         stopping=chosen("stopping.rule", STOPPING, study.stopping.rule, study.stopping.arguments),
     )
@@ -95,6 +98,11 @@ def check_sites(study: Study, chosen: Decisions, sites: int) -> None:
     """
     study.check_sites(sites)
     least, quorum = chosen.aggregator.least_sites, study.aggregation.quorum
+    if study.aggregation.secure and sites < LEAST_SITES:
+        raise StudyError(
+            f"aggregation.secure = true: a sum over {sites} sites tells each of them the other's "
+            f"update; accepted are {LEAST_SITES} sites or more"
+        )
     if (answering := math.ceil(quorum * sites - 1e-9)) < least:
         raise StudyError(
             f"aggregation.name = {study.aggregation.name!r}: it compares {least} sites or more, "
@@ -127,6 +135,17 @@ def _weighted(study: Study, strategy: QueryStrategy) -> QueryStrategy:
 def _scored_names() -> list[str]:
     """The strategies of the table that score every case."""
     return sorted(name for name, row in QUERY.items() if hasattr(row, "scores"))
+
+
+def _check_secure(study: Study, aggregator: Aggregator) -> None:
+    """Refuse to hide the updates from an aggregator that compares them."""
+    if study.aggregation.secure and not aggregator.streaming:
+        summing = sorted(name for name, row in AGGREGATION.items() if row().streaming)
+        raise StudyError(
+            f"aggregation.secure = true: aggregation.name = {study.aggregation.name!r} compares "
+            "the sites' own updates, which a sum hides; accepted with it is one of "
+            f"{', '.join(summing)}"
+        )
 
 
 def _check_dropout(study: Study, key: str, name: str, strategy: QueryStrategy) -> None:

@@ -79,6 +79,15 @@ def let_out(store: SiteStore, reply: Reply, key: StepKey, asking: Asking, words:
     append(store, _entry("left", key, released, words))
 
 
+def let_out_masking(store: SiteStore, key: StepKey, stage: str, message: Released) -> None:
+    """The line of one of SecAgg+'s messages: keys, sealed shares of keys, or the masked numbers.
+
+    What is under the mask has passed the gate before, and has its own line.
+    """
+    with store.transaction():
+        append(store, _entry("left", key, message, stage.replace("_", " ")))
+
+
 def refuse(store: SiteStore, key: StepKey, code: Code, words: str = "") -> Refusal:
     """A refusal as it may leave, its line committed; the same ones soon after share a line.
 

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -122,10 +121,17 @@ class _Sites:
         self._open: dict[str, Site] = {}
         self._app: ClientApp = build(self._site)
 
-    def answer(self, message: Message) -> Message:
-        """The ClientApp's reply, in the same envelope that Flower's own client would use."""
+    def answer(self, message: Message, state: RecordDict | None = None) -> Message:
+        """The ClientApp's reply, in the same envelope that Flower's own client would use.
+
+        Args:
+            message: to one of the sites.
+            state: what Flower kept for the site from its messages before, if it is not here.
+        """
+        context = self._contexts[message.metadata.dst_node_id]
+        context.state = context.state if state is None else state
         try:
-            reply = self._app(message, self._contexts[message.metadata.dst_node_id])
+            reply = self._app(message, context)
         except Exception as error:  # Flower turns whatever a ClientApp raises into such a reply
             failed = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error).__name__)
             reply = Message(failed, reply_to=message)
@@ -139,6 +145,11 @@ class _Sites:
         attack = planted(Path(str(context.node_config["site-home"])))
         if attack is not None:
             forge(attack, self._site(context), message, reply)
+
+    def state(self, node: int) -> RecordDict:
+        """What Flower keeps for a site from one message to the next."""
+        state: RecordDict = self._contexts[node].state
+        return state
 
     def close(self) -> None:
         for site in self._open.values():
@@ -162,6 +173,7 @@ class _Crew:
         self._busy: dict[Connection, tuple[Message, float]] = {}
         self._seconds: dict[tuple[int, str], float] = {}
         self._place: dict[str, int] = {}
+        self._states: dict[int, RecordDict] = {}
         self._processes = []
         for _ in range(min(workers, len(nodes))):
             ours, theirs = fork.Pipe()
@@ -181,7 +193,8 @@ class _Crew:
             assert isinstance(ready, Connection)  # noqa: S101 - nothing else is waited for
             message, began = self._busy.pop(ready)
             try:
-                found.append(ready.recv())
+                reply, self._states[message.metadata.dst_node_id] = ready.recv()
+                found.append(reply)
             except EOFError:
                 raise RuntimeError("a worker process died; run the same command again") from None
             self._seconds[_kind(message)] = time.monotonic() - began
@@ -209,7 +222,7 @@ class _Crew:
             longest = max(near, key=lambda m: self._seconds.get(_kind(m), 0.0))
             queue.remove(longest)
             worker = self._idle.pop()
-            worker.send(longest)
+            worker.send((longest, self._states.get(longest.metadata.dst_node_id)))
             self._busy[worker] = (longest, time.monotonic())
 
 
@@ -224,11 +237,12 @@ def _work(connection: Connection, run_id: int, nodes: Mapping[int, Path]) -> Non
     sites = _Sites(run_id, nodes)
     while True:
         try:
-            message: Any = connection.recv()
+            message, state = connection.recv()
         except (EOFError, OSError):
             sites.close()
             return
-        connection.send(sites.answer(message))
+        reply = sites.answer(message, state)
+        connection.send((reply, sites.state(message.metadata.dst_node_id)))
 
 
 def with_grid(homes: Sequence[Path], workers: int, use: Callable[[Grid], None]) -> None:
