@@ -1,0 +1,85 @@
+"""The table `[privacy]` of a study file: what a site may lose of a patient's privacy, in all."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from protocol.sections import Section
+from protocol.sentences import refuse
+
+if TYPE_CHECKING:
+    from protocol.study import Study
+
+
+class Privacy(Section):
+    """Differential privacy for patients, over the whole study; without this table there is none."""
+
+    epsilon: float = Field(8.0, gt=0, le=64, description="most that one site may spend in all")
+    delta: float | None = Field(
+        None,
+        gt=0,
+        lt=0.01,
+        description="without it the power of ten below 1 / (10 x patients at the site), which is "
+        "also the most that is taken",
+    )
+    statistics: float = Field(
+        0.1,
+        ge=0.01,
+        le=0.9,
+        description="share for what the sites tell of their pools, the rest is for training",
+    )
+    clip: float = Field(
+        1.0, gt=0, description="largest norm of one patient's gradient, or the first of adaptive"
+    )
+    clipping: Literal["flat", "adaptive"] = Field(
+        "flat", description="adaptive: the norm follows a noisy quantile, which is charged, too"
+    )
+    quantile: float = Field(
+        0.5, gt=0, lt=1, description="of the gradients' norms, which adaptive clipping follows"
+    )
+    noise: float | None = Field(
+        None,
+        gt=0,
+        description="multiplier of the training noise; without it what the budget leaves for "
+        "each round",
+    )
+    physical_batch: int = Field(
+        32, ge=1, description="images whose gradients are in memory at once; changes no result"
+    )
+
+
+def planned_cycles(study: Study) -> int:
+    """Cycles that the budget of readings lasts, if every grant is spent."""
+    first = study.budget.first or study.budget.per_cycle
+    return 1 + max(0, math.ceil((study.budget.total - first) / study.budget.per_cycle))
+
+
+def check_private(study: Study) -> None:
+    """Refuse what a private study may not say; a study that is not private may say anything.
+
+    Raises:
+        Refused: in one sentence that begins with the key.
+    """
+    if study.privacy is None:
+        return
+    training = study.training
+    if training.start != "warm":
+        cycles = planned_cycles(study)
+        accepted = (
+            f'"warm" in a private study: trained anew in each of {cycles} cycles, every label but '
+            f"the last ones would be paid for up to {cycles} times from privacy.epsilon = "
+            f"{study.privacy.epsilon:g}, and each training would have a part of it"
+        )
+        raise refuse("training.start", training.start, accepted)
+    if training.balancing != "none":
+        accepted = '"none" in a private study: class counts of the labels would steer the training'
+        raise refuse("training.balancing", training.balancing, accepted)
+    if training.loss == "evidential":
+        accepted = '"cross-entropy" or "focal" in a private study: its prior is a count of labels'
+        raise refuse("training.loss", training.loss, accepted)
+    if study.task.multi_label:
+        accepted = '"single-label" in a private study: no private evaluation of others is built'
+        raise refuse("task.kind", study.task.kind, accepted)
