@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from strategies.metrics.bounds import LABELS, share
+
 
 def card_text(card: Mapping[str, Any]) -> str:
     """The card, in Markdown."""
@@ -83,6 +85,25 @@ def _metrics(card: Mapping[str, Any]) -> Iterator[str]:
     for name in audit["pooled"]:
         parts = [_interval(audit[part].get(name)) for part in ("pooled", "macro", "worst")]
         yield f"| {name} | {' | '.join(parts)} |"
+    yield ""
+    yield from _unsettled(audit)
+
+
+def _unsettled(audit: Mapping[str, Any]) -> Iterator[str]:
+    cases, left = audit["cases"], audit["unsettled"]
+    yield (
+        f"{left} of {cases + left} audit cases read ({share(cases, left):.1%}) stayed unsure or "
+        "unreadable and are not in these numbers."
+        + (" Had they all been decided wrong, or all right:" if left else "")
+    )
+    yield ""
+    if not left:
+        return
+    yield "| decision | settled cases alone | all wrong | all right |"
+    yield "| --- | --- | --- | --- |"
+    for name, numbers in audit["bounds"].items():
+        cells = ("not estimable" if n is None else f"{n:.3f}" for n in numbers)
+        yield f"| {LABELS[name]} | {' | '.join(cells)} |"
     yield ""
 
 

@@ -178,7 +178,16 @@ def _metrics(ledger: Ledger, study: Study) -> Iterator[dict[str, Any]]:
         if parts:
             metrics = as_json(combine(parts, study.task))
             cells = [_cell(metrics["pooled"].get(name)) for name in SHOWN]
-            yield {"cycle": cycle, "spent": spent, "cells": cells, **metrics}
+            told_open = {"open": _open(metrics)}
+            yield {"cycle": cycle, "spent": spent, "cells": cells, **told_open, **metrics}
+
+
+def _open(metrics: Mapping[str, Any]) -> str:
+    """The audit cases that stayed open, and what decisions are worth with them."""
+    cases, left = metrics["cases"], metrics["unsettled"]
+    words = f"{left} of {cases + left}"
+    low, high = metrics["bounds"]["accuracy"][1:]
+    return f"{words} (accuracy {low:.3f} to {high:.3f})" if left else words
 
 
 def _cell(value: list[float | None] | None) -> str:

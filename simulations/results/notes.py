@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 
 from simulations.results.records import Runs, is_bound
+from strategies.metrics.bounds import share
 from strategies.metrics.combine import Results
 
 
@@ -22,6 +23,7 @@ def about_data(runs: Runs, metric: str) -> Iterator[str]:
             f"mean over sites and worst site are over {few} of {of} sites, at the least: those "
             "with enough cases of each class"
         )
+    yield from _about_open(runs)
     yield from _about_pools(runs)
     if len({(run.git, tuple(sorted(run.versions.items()))) for run in runs.runs}) > 1:
         yield "the runs were made by different versions of the software"
@@ -30,6 +32,20 @@ def about_data(runs: Runs, metric: str) -> Iterator[str]:
             "the sites are the data's own: seeds differ in first weights, audit patients and "
             "readers, not in which site holds which case"
         )
+
+
+def _about_open(runs: Runs) -> Iterator[str]:
+    """Audit cases that no reader could settle."""
+    last = [m for run in runs.runs if (m := run.evaluations[-1].metrics.audit) is not None]
+    most = max(last, key=lambda m: share(m.cases, m.unsettled), default=None)
+    if most is None or not most.unsettled:
+        return
+    ends = most.bounds.get("accuracy")
+    between = f": the accuracy lies between {ends.low:.3f} and {ends.high:.3f}" if ends else ""
+    yield (
+        f"up to {share(most.cases, most.unsettled):.1%} of the audit cases read stayed unsure or "
+        f"unreadable and are not measured{between}"
+    )
 
 
 def _about_pools(runs: Runs) -> Iterator[str]:

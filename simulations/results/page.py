@@ -12,6 +12,7 @@ from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.curves import Scope, estimated, known
 from simulations.results.outcomes import GOALS, Arm
 from simulations.results.records import Cycle, Run, Split
+from simulations.results.unsettled import OPEN, unsettled
 from strategies.metrics.intervals import Interval
 from strategies.metrics.table import METRICS
 
@@ -190,7 +191,7 @@ def _means(comparison: Comparison, scope: Scope, metric: str) -> list[str]:
 
 def audit(comparison: Comparison) -> Table:
     """What the audit set says beside the locked test set, after each run's last cycle."""
-    head = ("arm", "audit set", "locked test set", "audit minus locked", "audit cases read")
+    head = ("arm", "audit set", "locked test set", "audit minus locked", "audit cases measured")
     rows = []
     for arm in comparison.arms:
         runs = comparison.runs.of(arm.name)
@@ -201,13 +202,14 @@ def audit(comparison: Comparison) -> Table:
         if not both:
             locked = [b.estimate for _, b in pairs if b is not None]
             alone = words.number(fmean(locked) if locked else None)
-            rows.append((arm.name, words.NONE, alone, "–", read, "–"))
+            rows.append((arm.name, words.NONE, alone, "–", read, "–", *unsettled(runs)))
             continue
         held = sum(a.low <= b.estimate <= a.high for a, b in both)
         left, right = fmean(a.estimate for a, _ in both), fmean(b.estimate for _, b in both)
         shown = (words.number(left), words.number(right), words.signed(left - right))
-        rows.append((arm.name, *shown, read, f"{held} of {words.counted(len(both), 'seed')}"))
-    return Table((*head, "audit interval holds the locked value in"), tuple(rows))
+        within = f"{held} of {words.counted(len(both), 'seed')}"
+        rows.append((arm.name, *shown, read, within, *unsettled(runs)))
+    return Table((*head, "audit interval holds the locked value in", *OPEN), tuple(rows))
 
 
 def _end(run: Run, comparison: Comparison, split: Split) -> Interval | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from protocol.measures import FINE_BINS
+from strategies.metrics.bounds import bounds
 from strategies.metrics.intervals import (
     Interval,
     Value,
@@ -42,11 +43,13 @@ class Results:
         cases: labeled cases measured, over all sites.
         patients: distinct patients at each site, summed.
         clustered: every site names its patients; otherwise intervals are image-level.
-        unsettled: cases left out since readers were unsure.
+        unsettled: cases left out since readers were unsure or could not read them.
         pooled: all sites' cases as one sample; AUROC, AUPRC and sensitivity from score bins.
         macro: mean over the sites where the metric is estimable.
         worst: among the sites where the metric is estimable.
         sites: site to its own metrics, from exact scores.
+        bounds: decisions over all sites, with the unsettled cases all wrong and all right; see
+            `strategies/metrics/bounds.py`.
     """
 
     cases: int
@@ -57,6 +60,7 @@ class Results:
     macro: Mapping[str, Interval]
     worst: Mapping[str, Interval]
     sites: Mapping[str, Mapping[str, Interval]]
+    bounds: Mapping[str, Interval] = field(default_factory=dict)
 
 
 def combine(evaluations: Mapping[str, Evaluation], task: Task) -> Results:
@@ -90,7 +94,13 @@ def combine(evaluations: Mapping[str, Evaluation], task: Task) -> Results:
         macro={name: macro(values) for name, values in among.items()},
         worst={name: worst(v, METRICS[name].higher_is_better) for name, v in among.items()},
         sites={site: _shown(values) for site, values in by_site.items()},
+        bounds=_bounds(parts, where, task),
     )
+
+
+def _bounds(parts: Sequence[Evaluation], where: Layout, task: Task) -> dict[str, Interval]:
+    sums = np.sum([p.sums for p in parts], axis=0) if parts else np.zeros(where.size)
+    return bounds(sums, sum(p.unsettled for p in parts), task)
 
 
 def _shown(values: Mapping[str, Value]) -> dict[str, Interval]:
@@ -106,6 +116,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "unsettled": results.unsettled,
         **{part: _plain(getattr(results, part)) for part in PARTS},
         "sites": {site: _plain(metrics) for site, metrics in results.sites.items()},
+        "bounds": _plain(results.bounds),
     }
 
 
@@ -116,7 +127,7 @@ def from_json(plain: Mapping[str, Any]) -> Results:
         ValueError: a part is missing or unknown, or a metric is no [estimate, low, high].
     """
     expected = {f.name for f in fields(Results)}
-    if set(plain) != expected:
+    if set(plain) | {"bounds"} != expected:  # records of before had none
         raise ValueError(f"results hold {sorted(plain)}; accepted are {sorted(expected)}")
     return Results(
         cases=plain["cases"],
@@ -125,6 +136,7 @@ def from_json(plain: Mapping[str, Any]) -> Results:
         unsettled=plain["unsettled"],
         **{part: _intervals(plain[part]) for part in PARTS},
         sites={site: _intervals(metrics) for site, metrics in plain["sites"].items()},
+        bounds=_intervals(plain.get("bounds", {})),
     )
 
 

@@ -224,7 +224,11 @@ def test_a_model_is_exported_with_a_card_that_is_its_own(
     assert all(r["granted"] == r["spent"] + r["returned"] for r in card["readings"].values())
     measured = [e.audit for e in milestones[-1].evaluations.values() if e.audit]
     assert card["audit"]["cases"] == sum(e.cases for e in measured)
+    left = sum(e.unsettled for e in measured)
+    said = f"{left} of {card['audit']['cases'] + left} audit cases read"
     text = (out / "card.md").read_text(encoding="utf-8")
+    assert said in text
+    assert ("| accuracy of the decisions |" in text) is (left > 0)
     assert row.identity in text
     assert "auroc" in text
     assert "NOT" not in text

@@ -87,7 +87,7 @@ def measured(sketch: Sketch, auroc: float, cases: int) -> Metrics:
         "cases": cases,
         "patients": cases // 2 if sketch.clustered else cases,
         "clustered": sketch.clustered,
-        "unsettled": 1,
+        "unsettled": 0,
         "pooled": _scope(auroc, half, without),
         "macro": _scope(auroc - 0.002, half, without),
         "worst": _scope(auroc - 0.015, 1.7 * half, without),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from simulations.results import page
 from simulations.results.compare import compare
 from simulations.results.pairing import NotPaired
 
@@ -42,6 +43,29 @@ def test_a_site_of_one_class_is_said(simulated: Callable[..., Path]) -> None:
     rewrite(out / "random" / "seed-1", "cycles.jsonl", only)
     notes = compare([out]).notes
     assert notes == ("labels of one class only at the end of some run: site-02",)
+
+
+def test_audit_cases_that_stayed_open_are_said_with_both_ends(
+    simulated: Callable[..., Path],
+) -> None:
+    out = simulated()
+
+    def leave_open(line: dict[str, Any]) -> None:
+        if audit := line["metrics"]["audit"]:
+            audit["unsettled"] = audit["cases"] // 4
+            audit["bounds"] = {"accuracy": [0.9, 0.72, 0.92]}
+
+    rewrite(out / "random" / "seed-1", "cycles.jsonl", leave_open)
+    comparison = compare([out])
+    assert comparison.notes == (
+        "up to 20.0% of the audit cases read stayed unsure or unreadable and are not measured: "
+        "the accuracy lies between 0.720 and 0.920",
+    )
+    table = page.audit(comparison)
+    rows = {row[0]: row[-2:] for row in table.rows}
+    assert table.head[-2:] == ("unsettled", "accuracy, these all wrong to all right")
+    assert rows["random"] == ("6.7%", "0.720\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.920")
+    assert rows["coreset"] == ("0.0%", "not estimable")
 
 
 def test_other_versions_are_said(simulated: Callable[..., Path]) -> None:
