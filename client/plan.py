@@ -121,8 +121,19 @@ def _asked(study: Study) -> Part:
             f"For each case {how}, or unsure, or not readable:",
             *classes,
             f"{_count(readers, 'physician')} {'reads' if readers == 1 else 'read'} each case.",
+            *_afterwards(study),
         ),
     )
+
+
+def _afterwards(study: Study) -> tuple[str, ...]:
+    """What readers see once they have answered."""
+    if study.reading.show_ai == "never":
+        return ("They never see what the model says.",)
+    shown = "Once their answer is saved they may see what the model says of the case."
+    if study.reading.trains == "blind":
+        return (shown, "An answer that they change then is kept, and the first one trains.")
+    return (shown, "An answer that they change then trains; the audit set keeps the first.")
 
 
 def _amount(offer: Offer, study: Study) -> Part:

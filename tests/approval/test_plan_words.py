@@ -40,6 +40,21 @@ def test_the_plan_says_what_the_study_will_do(home: Any, tiny_study: Callable[..
         assert words in said.out, words
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ((), "They never see what the model says."),
+        (('reading.show_ai="after"',), "is kept, and the first one trains."),
+        (('reading.show_ai="after"', 'reading.trains="after-ai"'), "the audit set keeps the first"),
+    ],
+)
+def test_the_plan_says_what_readers_see_of_the_model(
+    home: Any, tiny_study: Callable[..., Study], rule: tuple[str, ...], words: str
+) -> None:
+    home.offer(tiny_study(*rule))
+    assert words in " ".join(home.say("plan").out.split())
+
+
 def test_the_plan_for_programs_has_every_record_with_its_size(
     home: Any, tiny_study: Callable[..., Study]
 ) -> None:
