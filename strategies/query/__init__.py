@@ -23,6 +23,7 @@ from strategies.query.scores import SCORED
 from strategies.query.stochastic import Stochastic
 from strategies.query.strategy import QueryStrategy, Scored
 from strategies.query.typiclust import TypiClust
+from strategies.query.ward import Ward
 
 QUERY: Mapping[str, Callable[..., QueryStrategy]] = {
     "random": Random,
@@ -41,6 +42,7 @@ QUERY: Mapping[str, Callable[..., QueryStrategy]] = {
     "logo": LoGo,
     "feal": Feal,
     "fairfal": FairFal,
+    "ward": Ward,
 }
 
 __all__ = ["QUERY", "SCORED", "CostWeighted", "QueryStrategy", "Scored", "top_k"]
