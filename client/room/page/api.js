@@ -33,6 +33,7 @@ export function farewell(path, body = {}) {
 export async function slice(place, number = null) {
   const query = new URLSearchParams({ study: place.study, cycle: place.cycle, position: place.position });
   if (number !== null) query.set("slice", number);
+  if (place.practice) query.set("practice", "1");
   const response = await fetch(`/api/image?${query}`, { credentials: "same-origin", cache: "no-store" });
   if (!response.ok) {
     const told = await response.json().catch(() => ({}));

@@ -3,6 +3,7 @@
 import { Refused, post, submissionKey } from "/page/api.js";
 import { restore } from "/page/drafts.js";
 import { Labels, element } from "/page/labels.js";
+import { practising } from "/page/practice.js";
 import { byId, hold, look, room, say, trouble } from "/page/room.js";
 import { Viewer } from "/page/viewer.js";
 import { workload } from "/page/work.js";
@@ -17,6 +18,10 @@ Object.assign(room, {
 
   async send(answer, value = [], reason = "") {
     if (room.busy || !room.image) return;
+    if (room.practice) {
+      await room.practise(answer, value);
+      return;
+    }
     room.unsaved = {
       study: room.study.identity, cycle: room.offer.cycle, position: room.offer.case.position,
       submission: submissionKey(), answer, value, reason, seconds: room.clock.seconds,
@@ -104,6 +109,7 @@ export async function present(offer) {
   room.offer = offer;
   room.second.drop();
   workload(offer.work);
+  if (await practising(offer)) return;
   if (!offer.case) {
     room.image = null;
     room.viewer.clear();
@@ -117,6 +123,11 @@ export async function present(offer) {
   look("desk");
   room.labels.begin(offer.case.adjudicating, offer.case.readings);
   restore(offer.case.draft);
+  await bring(offer, place, offer.ahead.map(placeOf));
+}
+
+// A case's image to the screen, unless another offer came meanwhile; then those after it.
+export async function bring(offer, place, ahead) {
   room.image = null;
   byId("loading").textContent = "";
   const slow = setTimeout(() => { byId("loading").textContent = "The image is on its way …"; room.viewer.clear(); }, 150);
@@ -126,7 +137,7 @@ export async function present(offer) {
     room.second.drop();
     put(image);
     room.clock.start();
-    room.shelf.ahead(offer.ahead.map(placeOf));
+    room.shelf.ahead(ahead);
     room.shelf.fill(image);
   } catch (error) {
     if (error instanceof Refused && error.status === 410) say("Its image cannot be had. Press x, and say why.", "bad");

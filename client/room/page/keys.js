@@ -43,7 +43,9 @@ export function listen(room) {
     if (number && event.shiftKey) return () => viewer.preset(number - 1);
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const found = event.shiftKey && shifted[event.key] ? shifted[event.key] : looking[name];
-    if (found || room.second.on) return found;
+    const told = room.practice && room.practice.told;
+    if (told && event.key === "Enter") return () => room.practised();
+    if (found || room.second.on || told) return found;
     if (number) return () => labels.pick(number - 1);
     if (event.key === "Enter" && labels.many && !event.target.closest("button")) return () => labels.save();
     return answering[name];

@@ -8,6 +8,7 @@ import { chosen } from "/page/drafts.js";
 import { listen } from "/page/keys.js";
 import { element } from "/page/labels.js";
 import { byId, look, room, say, trouble } from "/page/room.js";
+import "/page/agreement.js";
 import "/page/second.js";
 
 const RENEW = 30_000; // ms between two renewals of the case on the screen
@@ -71,7 +72,7 @@ async function tend() {
 }
 
 async function renew() {
-  if (room.view !== "desk" || room.busy || room.clock.idle > AWAY) return;
+  if (room.view !== "desk" || room.busy || room.practice || room.clock.idle > AWAY) return;
   try {
     const { held } = await post("/api/renew");
     if (!held && !room.busy && room.view === "desk" && !room.second.on) {

@@ -5,7 +5,7 @@ import { slice } from "/page/api.js";
 const KEPT = 8; // cases
 const STACK = 160 * 2 ** 20; // bytes of one case's slices
 
-const keyOf = (place) => `${place.study} ${place.cycle} ${place.position}`;
+const keyOf = (place) => `${place.study} ${place.practice ? "practice" : place.cycle} ${place.position}`;
 
 export class Shelf {
   constructor() {
