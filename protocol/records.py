@@ -177,6 +177,24 @@ class SiteUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateNumbers:
+    """What the server keeps of an update once its arrays are folded in.
+
+    Attributes:
+        weight: as the site told, as `loss` and `steps`.
+        length: Euclidean length of its change of the global arrays.
+        left_out: it was so much longer than others that it is no part of the average.
+    """
+
+    site: str
+    weight: float
+    loss: float
+    steps: int
+    length: float
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GlobalState:
     """The federated model between two rounds.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from protocol.records import Grant, SiteEvaluation, SiteProgress, SiteReport, SiteUpdate
+from protocol.records import Grant, SiteEvaluation, SiteProgress, SiteReport, UpdateNumbers
 from protocol.steps import Selected
 from server.ledger import Ledger, Stage
 
@@ -21,7 +21,7 @@ KINDS: Mapping[str, type] = {
     "close": SiteProgress,
     "read": SiteProgress,
     "settle": SiteProgress,
-    "train": SiteUpdate,
+    "train": UpdateNumbers,
     "evaluate": SiteEvaluation,
 }
 """What a committed step keeps of each site. "deadline" holds those who were not done by then."""

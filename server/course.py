@@ -7,18 +7,11 @@ from dataclasses import dataclass
 
 from protocol.records import CycleRecord, GlobalState, SiteEvaluation
 from server import account
-from server.cycle import (
-    Coordination,
-    evaluated,
-    grants,
-    losses,
-    opened,
-    reports,
-    trained,
-)
+from server.cycle import Coordination, evaluated, grants, opened, reports
 from server.events import Event
 from server.reading import Reading
 from server.settling import last_call, settled
+from server.training import losses, trained
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ again, so a run that died continues with the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -18,7 +18,6 @@ from protocol.records import (
     Grant,
     SiteEvaluation,
     SiteReport,
-    SiteUpdate,
 )
 from protocol.seeds import Purpose, generator
 from protocol.steps import Reply, Selected
@@ -28,7 +27,6 @@ from server.federation import Federation
 from server.ledger import Ledger, Stage
 from server.models import ModelShelf
 from server.rooms import ReadingRooms
-from server.secagg import ask_sum
 from strategies.chosen import Decisions
 
 R = TypeVar("R", SiteReport, Selected, SiteEvaluation)
@@ -95,62 +93,11 @@ def opened(c: Coordination, cycle: int, shared: Mapping[str, Grant]) -> Mapping[
     return _committed(c, stage, Selected, replies)
 
 
-def trained(c: Coordination, cycle: int, start: GlobalState) -> GlobalState:
-    """The global model after the cycle's rounds."""
-    rounds = c.study.training.rounds_per_cycle
-    state, done = start, 0
-    for round_ in range(rounds, 0, -1):
-        file = c.ledger.file(Stage(cycle, "train", round_ - 1))
-        if file:
-            state, done = c.models.load(file), round_
-            break
-    for round_ in range(done, rounds):
-        stage = Stage(cycle, "train", round_)
-        told: dict[str, SiteUpdate] = {}
-        heard = _summed if c.study.aggregation.secure else _updates
-        state = c.decisions.aggregator.step(state, heard(c, stage, state, told))
-        c.ledger.commit(stage, told, c.models.save(cycle, state))
-        c.notify(Event("train", cycle, round_ + 1))
-    return state
-
-
 def evaluated(
     c: Coordination, cycle: int, round_: int, state: GlobalState
 ) -> Mapping[str, SiteEvaluation]:
     """What every site measured of the model after that many rounds."""
     return _asked(c, Stage(cycle, "evaluate", round_), SiteEvaluation, state.arrays)
-
-
-def losses(ledger: Ledger, study: Study, cycle: int) -> list[float]:
-    """Mean training loss of every committed round of a cycle, weighted by labels."""
-    found: list[float] = []
-    for round_ in range(study.training.rounds_per_cycle):
-        updates = ledger.records(Stage(cycle, "train", round_), SiteUpdate) or {}
-        total = sum(u.weight for u in updates.values())
-        found.append(sum(u.loss * u.weight for u in updates.values()) / total if total else 0.0)
-    return found
-
-
-def _updates(
-    c: Coordination, stage: Stage, state: GlobalState, told: dict[str, SiteUpdate]
-) -> Iterator[SiteUpdate]:
-    """The sites' updates in site order; of each only its numbers are kept in `told`."""
-    for reply in c.federation.ask_all(stage, state.arrays, c.ledger.sites()):
-        if isinstance(reply, SiteUpdate):
-            told[reply.site] = replace(reply, arrays={})
-            c.notify(Event("train", stage.cycle, stage.round, reply.site))
-            yield reply
-
-
-def _summed(
-    c: Coordination, stage: Stage, state: GlobalState, told: dict[str, SiteUpdate]
-) -> Iterator[SiteUpdate]:
-    """The mean of the sites' updates, of which none is seen; of each site `told` says the mean."""
-    update, sites = ask_sum(c.federation, c.study, stage, state.arrays)
-    if update is not None:
-        each = replace(update, arrays={}, weight=1.0)
-        told.update({site: replace(each, site=site) for site in sites})
-        yield update
 
 
 def _asked(c: Coordination, stage: Stage, kind: type[R], arrays: Arrays) -> Mapping[str, R]:

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from server.events import Event
 from server.federation import Federation
+from server.registry.alarm_shelf import AlarmShelf
 from server.registry.presence_shelf import PresenceShelf
 from server.registry.registry import Registry, from_column
 from server.registry.study_shelf import OPEN, StudyShelf
+from server.training import TOO_LONG
 
 _DECIDED = frozenset({"approved", "refused", "withdrawn"})
 _LOG = logging.getLogger("wardround.server")
@@ -81,7 +83,15 @@ class Participants:
         StudyShelf(self.registry.connection).note_lost(self.study, words)
 
     def goes_on(self, event: Event) -> None:
-        """A step was committed."""
+        """A step was committed, or a site's update was left out of one."""
+        if event.step == "too-long":
+            AlarmShelf(self.registry.connection).sound(
+                "update-left-out",
+                f"cycle {event.cycle}, round {event.round}: its update was more than "
+                f"{TOO_LONG:.0f} times as long as is usual, and is no part of the average",
+                event.site,
+            )
+            return
         StudyShelf(self.registry.connection).note_lost(self.study, "")
 
     def end(self) -> None:

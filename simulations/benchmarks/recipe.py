@@ -14,7 +14,7 @@ from client.home import open_store
 from client.learning.networks import initial_arrays
 from client.store.store import SiteStore
 from protocol.codec import digest
-from protocol.records import SiteEvaluation, SiteReport, SiteUpdate
+from protocol.records import SiteEvaluation, SiteReport, UpdateNumbers
 from protocol.study import Study
 from server.ledger import Ledger, Stage
 from server.models import ModelShelf
@@ -64,7 +64,7 @@ def counted(study: Study, folder: Path, *, features: bool) -> Counted:
             scored += sum(r.pool + (r.labeled if labeled else 0) for r in told.values())
             scored += _evaluated(ledger, Stage(cycle, "evaluate", rounds))
             for round_ in range(rounds):
-                updates = ledger.records(Stage(cycle, "train", round_), SiteUpdate) or {}
+                updates = ledger.records(Stage(cycle, "train", round_), UpdateNumbers) or {}
                 steps += sum(update.steps for update in updates.values())
     finally:
         ledger.close()
