@@ -5,7 +5,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pneumonia test lint slow faults bench bench-select docs stubs clean
+.PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels docs stubs clean
 
 help:
 	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -40,6 +40,9 @@ bench: $(READY) ## every number of docs/benchmarks.md about the engines; install
 
 bench-select: $(READY) ## speed of selection against a peer in an environment of its own
 	$(BIN)/python -m simulations.benchmarks.select
+
+bench-labels: $(READY) ## label efficiency of every strategy: hours; QUICK=1 is a check in minutes
+	$(BIN)/python -m simulations.benchmarks.labels $(if $(QUICK),--quick,--everything) --workers $(WORKERS)
 
 docs: $(READY) ## write the generated pages of docs/ anew
 	$(BIN)/python -m simulations.documenting

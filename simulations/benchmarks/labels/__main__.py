@@ -24,7 +24,7 @@ from simulations.benchmarks.labels.programme import everything, quick
 from simulations.benchmarks.labels.recipe import CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import TRACKS, check_seed
-from simulations.benchmarks.labels.work import confirmation, work
+from simulations.benchmarks.labels.work import confirmation, unknown, work
 
 PAGE = ROOT / "docs" / "benchmarks-labels.md"
 
@@ -107,7 +107,9 @@ def _worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) ->
     }
     if confirms:
         results.add(confirmation("begun", told))
-    failed = work(jobs, results, given.workers, given.scratch)
+    todo = unknown(jobs, results, older=given.older)
+    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
+    failed = work(todo, results, given.workers, given.scratch)
     if confirms:
         results.add(confirmation("ended", told, failed))
     return failed
@@ -130,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results", type=Path, default=ROOT / ".bench" / "labels" / "results.jsonl", help="file"
     )
+    parser.add_argument("--older", action="store_true", help="runs of older code count as known")
     parser.add_argument("--everything", action="store_true", help="the whole programme")
     parser.add_argument("--quick", action="store_true", help="a check, not a claim")
     parser.add_argument("--page", action="store_true", help="only write the page")

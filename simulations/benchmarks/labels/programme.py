@@ -9,7 +9,7 @@ from simulations.benchmarks.labels.tracks import Scored
 from strategies.query import QUERY
 
 BALANCED = tuple(
-    f"class-balanced+query.arguments.inner={inner}" for inner in ("coreset", "entropy", "margin")
+    f"class-balanced+query.arguments.inner={inner}" for inner in ("coreset", "entropy")
 )
 """The class-balanced quota over other strategies."""
 
@@ -25,7 +25,6 @@ _SCREENED = (
     "feal+training.loss=evidential",
     "random+training.loss=evidential",
     "entropy",
-    "margin",
     "typiclust",
     "probcover",
     "maxherding",
@@ -50,6 +49,7 @@ def strategies(names: Iterable[str] = _SCREENED) -> list[str]:
 def everything() -> list[Job]:
     """The development screen, and the budget policies against uniform."""
     jobs = screen(("A", "B", "C", "D"), range(5))
+    jobs += screen(("D",), range(5), ["margin", "least-confidence"])  # entropy's picks with two
     few = ["random", "full", "coreset", "badge", "logo", "ward"]
     jobs += screen(("A0.1", "A100"), range(5), strategies(few))
     jobs += screen(("A",), range(5), strategies(few[:4]), "resnet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,35 @@ from simulations.benchmarks.labels.one import Job, run
 from simulations.benchmarks.labels.results import Results
 from simulations.processes import die_with_parent, single_thread
 
+_NAMED = tuple(field.name for field in fields(Job))
+"""What a run is called by, whatever code it was run with."""
+
+
+def unknown(jobs: Sequence[Job], results: Results, *, older: bool = False) -> list[Job]:
+    """The jobs whose line is not in the results yet.
+
+    Args:
+        jobs: all that is wanted.
+        results: what is known.
+        older: take a run of other code for known; the tables still hold it against the newest.
+    """
+    if older:
+        there = {tuple(line[part] for part in _NAMED) for line in results.runs()}
+        return [job for job in jobs if tuple(asdict(job)[part] for part in _NAMED) not in there]
+    known = results.keys()
+    return [job for job in jobs if job.key() not in known]
+
 
 def work(
     jobs: Sequence[Job], results: Results, workers: int = 1, scratch: Path | None = None
 ) -> int:
-    """Do every job whose line is not in the results yet; how many failed.
+    """Do the jobs and add their lines; how many failed.
 
     A job that fails gets a line of kind "failed". With several workers lines come in any order;
     no number in them depends on it.
     """
-    known = results.keys()
-    todo = [job for job in jobs if job.key() not in known]
-    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
+    todo = list(jobs)
+    print(f"{len(todo)} runs to do", flush=True)
     failed = 0
     for count, line in enumerate(_lines(todo, workers, scratch), 1):
         results.add(line)
