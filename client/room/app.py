@@ -25,6 +25,7 @@ from client.room.forms import BadRequest, Form, SignIn, form_of
 from client.room.library import Library, NoSlice
 from client.room.openapi import COOKIE, EVERY
 from client.room.ways import EVERYONE, WORKING, Way
+from client.site import Site
 from client.store.step_shelf import StepRefused
 from daemons.web.headers import Headed, headers
 from daemons.web.sessions import LASTS
@@ -89,7 +90,9 @@ def build(library: Library, hosts: Sequence[str], *, secure: bool) -> Starlette:
 
 
 def _answer(library: Library, doors: Doors, way: Way) -> Answer:
-    ask = library.ask_aside if way.aside else library.ask
+    ask = library.ask if way.form else library.look
+    if way.aside:
+        ask = library.ask_aside
 
     async def answer(request: Request) -> Response:
         body = await form_of(request, way.form) if way.form else Form()
@@ -104,10 +107,11 @@ def _image(library: Library, doors: Doors) -> Answer:
     async def image(request: Request) -> Response:
         place = acts.Place.of(request.query_params)
         token = request.cookies.get(COOKIE, "")
-        row = await library.ask(
-            lambda site: acts.pixels(site, doors.who(site, token, WORKING), place)
-        )
-        body = await library.picture(row, place.slice)
+
+        def find(site: Site) -> int:
+            return acts.pixels(site, doors.who(site, token, WORKING), place)
+
+        body = await library.picture(find, place.position, place.slice)
         return Response(body, media_type="application/octet-stream")
 
     return _kept_short(image)
@@ -120,8 +124,9 @@ def _sign_in(library: Library, doors: Doors, *, secure: bool) -> Answer:
         token = await doors.open(library.ask, form.name, form.password, address)
         told = await library.ask(lambda site: acts.me(site, doors.who(site, token, EVERYONE)))
         answer = JSONResponse(told)
+        tls = secure or request.url.scheme == "https"  # as a proxy on this machine may say
         answer.set_cookie(
-            COOKIE, token, max_age=int(LASTS), httponly=True, samesite="strict", secure=secure
+            COOKIE, token, max_age=int(LASTS), httponly=True, samesite="strict", secure=tls
         )
         return answer
 
