@@ -180,3 +180,20 @@ def test_the_adjudicator_sees_both_readings_in_random_order_without_names(
         assert "ben" not in str(told)
         orders.add(tuple(tuple(r["value"]) for r in told))
     assert orders == {((1, 0, 0), (0, 0, 1)), ((0, 0, 1), (1, 0, 0))}
+
+
+def test_agreement_is_for_the_admin_alone(make_room: MakeRoom, pages: Callable[..., Any]) -> None:
+    room = make_room("reading.readers_per_case=2")
+    room.open(6, 40)
+    room.let_in(ann="reader", ben="reader", cleo="adjudicator", dora="admin", otto="auditor")
+    for name in ("ann", "ben"):
+        page = pages(room, name)
+        read_all(page, page.next())
+    told = pages(room, "dora").client.get("/api/agreement")
+    assert told.status_code == 200
+    (study,) = told.json()["studies"]
+    assert study["double"] == 6
+    assert study["pairs"][0]["readers"] == ["ann", "ben"]
+    for name in ("ann", "cleo", "otto"):
+        assert pages(room, name).client.get("/api/agreement").status_code == 403
+    assert pages(room).client.get("/api/agreement").status_code == 401

@@ -42,6 +42,7 @@ export async function practising(offer) {
   const before = room.practice;
   room.practice = offer.practice ? { ...offer.practice, told: null } : null;
   byId("practice").hidden = !room.practice;
+  document.body.toggleAttribute("data-practice", Boolean(room.practice));
   if (!room.practice) {
     if (before) say(offer.case ? "Practice is over: from here on it counts." : "Practice is over.", "good");
     return false;

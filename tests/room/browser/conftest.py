@@ -99,6 +99,7 @@ class Screen:
         return float(
             self.page.evaluate(
                 """() => { const c = document.getElementById("canvas");
+                if (!c.width || !c.height) return 0; // not laid out yet
                 const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
                 let sum = 0; for (let i = 0; i < d.length; i += 4) sum += d[i];
                 return sum / (d.length / 4); }"""
