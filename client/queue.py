@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -67,7 +67,7 @@ class Turn:
         return reader not in self.given
 
 
-def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
+def turns(store: SiteStore, study: Study, cycle: int, *, case: int | None = None) -> list[Turn]:
     """The open cases that still want an answer, in reading order, and whose.
 
     A case wants `readers_per_case` answers, one drawn by chance one more; one that a reader left
@@ -75,6 +75,9 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
     only for readers that there are, and one whose readers disagree goes to an adjudicator. Nothing
     waits once the cycle is closed; once the grant is spent, only what was paid: cases whose reader
     took the answer back. Repeats are not among them: nothing waits for one.
+
+    Args:
+        case: only the turn of this one, if it wants an answer.
     """
     identity = study.identity
     if store.cycles.closed(identity, cycle):
@@ -83,25 +86,51 @@ def turns(store: SiteStore, study: Study, cycle: int) -> list[Turn]:
     paid = spent(store, study, cycle) >= store.readings.granted(identity, cycle)
     if paid and not owed:
         return []
-    answers = store.readings.answers(identity, cycle)
-    people, disagreeing = store.readers.names("reader"), frozenset[int]()
     adjudicators = store.readers.names("adjudicator")
-    if adjudicators:
-        disagreeing = store.leases.disagreeing(identity, cycle)
+    disagreeing = store.leases.disagreeing(identity, cycle) if adjudicators else frozenset[int]()
+    answers = store.readings.answers(identity, cycle, case=case)
+    people = store.readers.names("reader")
+    state = _State(study, answers, owed, paid, people, adjudicators, disagreeing)
+    found = map(state.turn, store.readings.opened(identity, cycle, probs=False, case=case))
+    return [t for t in found if t is not None]
 
-    def turn(opening: Opening) -> Turn | None:
-        given = answers.get(opening.case, {})
-        who = frozenset(r for case, r in owed if case == opening.case) if owed else _NOBODY
-        if paid and not who:
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What decides whether an open case wants an answer.
+
+    Attributes:
+        answers: by case and reader.
+        owed: answers taken back, by case and reader.
+        paid: the grant is spent.
+        people: readers that there are.
+        disagreeing: cases that wait for one of `adjudicators`.
+    """
+
+    study: Study
+    answers: Mapping[int, Mapping[str, Answer]]
+    owed: Collection[tuple[int, str]]
+    paid: bool
+    people: frozenset[str]
+    adjudicators: frozenset[str]
+    disagreeing: frozenset[int]
+
+    def turn(self, opening: Opening) -> Turn | None:
+        """The case's turn; None where it wants nobody's answer."""
+        given = self.answers.get(opening.case)
+        if given is None:
+            if not self.owed:
+                return Turn(opening, False, _NOBODY)
+            given = {}
+        who = frozenset(r for case, r in self.owed if case == opening.case)
+        if self.paid and not who:
             return None
-        if _wants(study, opening.case, given.values()) and not (people and people <= given.keys()):
+        enough = bool(self.people) and self.people <= given.keys()
+        if not enough and _wants(self.study, opening.case, given.values()):
             return Turn(opening, False, frozenset(given), who)
-        if opening.case in disagreeing and not adjudicators <= given.keys():
+        if opening.case in self.disagreeing and not self.adjudicators <= given.keys():
             return Turn(opening, True, frozenset(given), who)
         return None
-
-    found = map(turn, store.readings.opened(identity, cycle, probs=False))
-    return [t for t in found if t is not None]
 
 
 def readers_of(study: Study, case: int) -> int:
@@ -168,10 +197,10 @@ def accept(
 def _check_open(
     store: SiteStore, study: Study, cycle: int, opening: Opening, reading: Reading
 ) -> None:
-    identity = study.identity
-    if opening.case not in {o.case for o in store.readings.opened(identity, cycle, probs=False)}:
+    identity, case = study.identity, opening.case
+    if not store.readings.opened(identity, cycle, probs=False, case=case):
         raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
-    if reading.reader in store.readings.answers(identity, cycle).get(opening.case, {}):
+    if reading.reader in store.readings.answers(identity, cycle, case=case).get(case, {}):
         raise ReadingRefused("this reader has answered the case; accepted is one answer each")
     if store.opinions.seen_since(identity, opening.case, reading.reader):
         raise ReadingRefused("this reader has seen the model's opinion; accepted are blind answers")

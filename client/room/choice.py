@@ -63,7 +63,8 @@ class _View:
         name, identity = self.who.name, self.study.identity
         every = turns(self.store, self.study, self.cycle)
         taken = self.store.leases.alive(identity, self.cycle, self.at)
-        mine = [t for t in every if t.may(name) and t.adjudicating == adjudicates(self.who)]
+        settles = adjudicates(self.who)
+        mine = [t for t in every if t.may(name) and t.adjudicating == settles]
         free = [t for t in mine if taken.get(t.opening.case, name) == name]
         free.sort(key=lambda t: (t.opening.case not in taken, name not in t.owed))
         paid = sum(name in t.owed or t.opening.case in taken for t in free)

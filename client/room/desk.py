@@ -150,15 +150,24 @@ class Desk:
         back = self._back(study, who, given)
         if back is not None:
             return back
-        names = Names(self.store, study, given.cycle, who.name)
-        every = map(names.turn, turns(self.store, study, given.cycle))
-        turn = next((t for t in every if t.opening.position == given.position), None)
+        turn = self._turn(study, who, given)
         if turn is None or not turn.may(who.name) or turn.adjudicating != adjudicates(who):
             raise ReadingRefused("the case wants no answer of yours any more; the next one does")
         taken = self.store.leases.alive(study.identity, given.cycle, self.clock())
         if taken.get(turn.opening.case, who.name) != who.name:
             raise ReadingRefused("the case went to a colleague while nobody was at this screen")
         return turn
+
+    def _turn(self, study: Study, who: Account, given: Given) -> Turn | None:
+        """The turn of that number; looked for first in the case on the reader's screen."""
+        names = Names(self.store, study, given.cycle, who.name)
+        lease = self.store.leases.of(who.name)
+        for case in (lease.case, None) if lease else (None,):
+            every = map(names.turn, turns(self.store, study, given.cycle, case=case))
+            found = next((t for t in every if t.opening.position == given.position), None)
+            if found is not None:
+                return found
+        return None
 
     def _back(self, study: Study, who: Account, given: Given) -> Turn | None:
         """The turn that an answer is for, where its case has come back to this reader."""

@@ -5,87 +5,26 @@ SQLite wants one thread, and a commit that waits for the disk must not hold up a
 
 from __future__ import annotations
 
-import asyncio
 import json
 import struct
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from client.images import Volume
-from client.paths import HomePaths
+from client.room.post import Post
 from client.site import Site
 
 T = TypeVar("T")
 
-_VOLUMES = 8
-"""Cases whose images stay open in a thread: their slices are asked for one by one."""
-
 _SHELVES = 2
-"""Threads that read pixels; a case is always read by the same one."""
+"""Threads that read pixels; a place in a cycle is always read by the same one."""
 
 
 class NoSlice(ValueError):
     """A slice that a case does not have."""
-
-
-@dataclass(slots=True)
-class Post:
-    """A thread with the site opened for itself, and again when its configuration changed."""
-
-    home: Path
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _site: Site | None = None
-    _stamp: tuple[int, int] = (0, 0)
-    _volumes: OrderedDict[int, Volume] = field(default_factory=OrderedDict)
-
-    async def ask(self, question: Callable[[Site], T]) -> T:
-        """The answer to a question to the site, asked in this thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: question(self._opened()))
-
-    def volume(self, site: Site, row: int) -> Volume:
-        """A case at full resolution; in this thread alone.
-
-        Raises:
-            Unreadable: its pixels cannot be had.
-        """
-        if row not in self._volumes:
-            self._volumes[row] = site.images.volume(row)
-            if len(self._volumes) > _VOLUMES:
-                self._volumes.popitem(last=False)
-        return self._volumes[row]
-
-    def close(self) -> None:
-        """Let go of thread and database; nothing may be asked any more."""
-        self._thread.submit(self._shut).result()
-        self._thread.shutdown()
-
-    def _opened(self) -> Site:
-        from client.opening import open_home
-
-        found = HomePaths(self.home).config.stat()
-        stamp = (found.st_mtime_ns, found.st_ino)
-        if self._site is None or stamp != self._stamp:
-            self._shut()
-            self._site, self._stamp = open_home(self.home), stamp
-        return self._site
-
-    def _shut(self) -> None:
-        from client.sources.located import LocatedImages
-
-        self._volumes.clear()
-        if self._site is None:
-            return
-        if isinstance(self._site.images, LocatedImages):
-            self._site.images.close()
-        self._site.store.close()
-        self._site = None
 
 
 class Library:
@@ -96,22 +35,31 @@ class Library:
         self._shelves = [Post(home) for _ in range(_SHELVES)]
 
     async def ask(self, question: Callable[[Site], T]) -> T:
-        """The answer to a question to the site, asked at the store's own post."""
+        """The answer to what may change something, once that is on the disk."""
+        return await self._desk.ask(question, changes=True)
+
+    async def look(self, question: Callable[[Site], T]) -> T:
+        """The answer to a question that changes nothing."""
         return await self._desk.ask(question)
 
     async def ask_aside(self, question: Callable[[Site], T]) -> T:
         """The same in a thread of its own: what takes long holds nobody's answer up."""
         return await self._aside.ask(question)
 
-    async def picture(self, row: int, wanted: int | None) -> bytes:
+    async def picture(self, find: Callable[[Site], int], place: int, wanted: int | None) -> bytes:
         """One slice of a case as `packed` makes it; the middle one for None.
 
+        Args:
+            find: the source's row of the case, if it may be seen; asked beside the pixels, where
+                nobody's answer waits for it.
+            place: of the case in its cycle, or any other number that stays the same.
+            wanted: the slice.
         Raises:
             Unreadable: the case's pixels cannot be had.
             NoSlice: it has no such slice.
         """
-        post = self._shelves[row % _SHELVES]
-        return await post.ask(lambda site: packed(post.volume(site, row), wanted))
+        post = self._shelves[place % _SHELVES]
+        return await post.ask(lambda site: packed(post.volume(site, find(site)), wanted))
 
     def close(self) -> None:
         """Let go of threads and database; nothing may be asked any more."""
@@ -139,8 +87,8 @@ def packed(volume: Volume, wanted: int | None) -> bytes:
         pixels = pixels.astype(np.uint16)
     header = json.dumps(_header(volume, number, signed)).encode()
     header += b" " * (-len(header) % 2)
-    body = np.ascontiguousarray(pixels, dtype="<i2" if signed else "<u2").tobytes()
-    return struct.pack("<I", len(header)) + header + body
+    body = np.ascontiguousarray(pixels, dtype="<i2" if signed else "<u2")
+    return b"".join((struct.pack("<I", len(header)), header, body.data))
 
 
 def _header(volume: Volume, number: int, signed: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,11 @@ class Remarks:
 
 NO_REMARKS = Remarks()
 
+_ONE = ' AND "case" = ?'
+
+_unsaid = lru_cache(maxsize=1 << 14)(Opening)
+"""The queue looks at every opening for every answer; making them anew took longer than all else."""
+
 _APPEND = (
     'INSERT INTO readings (study, cycle, "case", purpose, reader, at, seconds, answer, value, '
     "adjudicating, stage, submission, confidence, reason, comment, replaces) "
@@ -98,17 +104,26 @@ class ReadingShelf:
             ],
         )
 
-    def opened(self, study: str, cycle: int, *, probs: bool = True) -> list[Opening]:
-        """The cases put before readers in a cycle, in reading order; the queue needs no probs."""
+    def opened(
+        self, study: str, cycle: int, *, probs: bool = True, case: int | None = None
+    ) -> list[Opening]:
+        """The cases put before readers in a cycle, in reading order; the queue needs no probs.
+
+        Args:
+            case: only this one, if it is among them.
+        """
         rows = self.connection.execute(
             f'SELECT "case", purpose, {"probs" if probs else "NULL"}, position '  # noqa: S608  # ours
             'FROM openings JOIN cases ON cases.id = "case" '
             "JOIN patients ON patients.id = patient "
-            "WHERE study = ? AND cycle = ? AND NOT excluded ORDER BY position",
-            (study, cycle),
+            f"WHERE study = ? AND cycle = ?{_ONE if case else ''} AND NOT excluded "
+            "ORDER BY position",
+            (study, cycle, case) if case else (study, cycle),
         )
         return [
-            Opening(case, purpose, tuple(json.loads(said)) if said else None, position)
+            Opening(case, purpose, tuple(json.loads(said)), position)
+            if said
+            else _unsaid(case, purpose, None, position)
             for case, purpose, said, position in rows
         ]
 
@@ -157,11 +172,14 @@ class ReadingShelf:
         """Append one answer. Durable once the transaction around it has committed."""
         self.connection.execute(_APPEND, (study, cycle, case, purpose, *_told(reading, remarks)))
 
-    def answers(self, study: str, cycle: int) -> Mapping[int, Mapping[str, Answer]]:
-        """The kind of answer that each reader gave to each case in a cycle."""
+    def answers(
+        self, study: str, cycle: int, *, case: int | None = None
+    ) -> Mapping[int, Mapping[str, Answer]]:
+        """The kind of answer that each reader gave to each case in a cycle, or to this one."""
         rows = self.connection.execute(
-            'SELECT "case", reader, answer FROM standing WHERE study = ? AND cycle = ? ORDER BY id',
-            (study, cycle),
+            'SELECT "case", reader, answer FROM standing '  # noqa: S608  # ours
+            f"WHERE study = ? AND cycle = ?{_ONE if case else ''} ORDER BY id",
+            (study, cycle, case) if case else (study, cycle),
         )
         found: dict[int, dict[str, Answer]] = {}
         for case, reader, answer in rows:

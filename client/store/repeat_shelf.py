@@ -72,7 +72,7 @@ class RepeatShelf:
         """Repeats that were taken back and not given again, by case and reader: paid already."""
         rows = self.connection.execute(
             'SELECT r."case", r.reader, r.id '
-            "FROM withdrawals w JOIN readings r ON r.id = w.reading "
+            "FROM withdrawals w CROSS JOIN readings r ON r.id = w.reading "  # few are taken back
             "WHERE r.study = ? AND r.cycle = ? AND r.stage = 'repeat' "
             "AND NOT EXISTS (SELECT 1 FROM readings n WHERE n.replaces = r.id)",
             (study, cycle),

@@ -271,6 +271,8 @@ CREATE TABLE drafts (                 -- chosen on the page and not sent yet: no
     content TEXT NOT NULL             -- JSON: value, confidence, comment
 );
 CREATE INDEX readings_of_reader ON readings (reader, at);
+CREATE INDEX readings_of_cycle ON readings (study, cycle);
+CREATE INDEX readings_replaced ON readings (replaces) WHERE replaces IS NOT NULL;
 ALTER TABLE patients ADD COLUMN practising INTEGER NOT NULL DEFAULT 0; -- in no pool or audit
 DROP TABLE leases;
 CREATE TABLE leases (                 -- who has which case on the screen

@@ -100,7 +100,14 @@ class SiteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; the only way anything is written."""
+        """All or nothing; the only way anything is written.
+
+        Within another one it is a part of it: undone alone where it fails, and on the disk once
+        the one around it has committed.
+        """
+        if self.connection.in_transaction:
+            yield from self._part()
+            return
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -109,6 +116,17 @@ class SiteStore:
             if self.connection.in_transaction:  # on a full disk SQLite may have rolled back itself
                 self.connection.execute("ROLLBACK")
             raise
+
+    def _part(self) -> Iterator[None]:
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK TO part")
+                self.connection.execute("RELEASE part")
+            raise
+        self.connection.execute("RELEASE part")
 
     def rest(self) -> None:
         """Give back the memory of what was written last; a machine may hold hundreds of sites."""

@@ -13,8 +13,7 @@ from statistics import median, quantiles
 
 from simulations.benchmarks.goals import Line
 from simulations.benchmarks.room_browser import NoBrowser, answered, dragged
-from simulations.benchmarks.room_home import home_of_cases, home_of_images, let_in, serving
-from simulations.benchmarks.runs import ROOT
+from simulations.benchmarks.room_home import ROOT, home_of_cases, home_of_images, let_in, serving
 from simulations.benchmarks.storage import sync_ms
 
 READERS = 20

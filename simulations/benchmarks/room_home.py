@@ -1,4 +1,4 @@
-"""A reading room for the benchmarks: a home with cases, an open cycle, accounts, the real server."""
+"""A reading room for the benchmarks: a home with open cases, accounts, the real server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from protocol.study import Study, parse
 from simulations.benchmarks.dicom_files import x_rays
-from simulations.benchmarks.runs import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]  # not from `runs`, which brings torch
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a minute
 
 

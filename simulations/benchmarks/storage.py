@@ -1,4 +1,4 @@
-"""How fast this machine's disk makes a write durable: what durable answers cannot be faster than."""
+"""How fast this machine's disk makes a write durable: no durable answer can be faster."""
 
 from __future__ import annotations
 
