@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from daemons.terminal import Format, run_command
-from simulations import cli_poc, cli_study
+from simulations import cli_poc, cli_replay, cli_study
 
 app = typer.Typer(
     name="wardround",
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_study.app, name="study")
 app.command()(cli_poc.poc)
+app.command()(cli_replay.replay)
 
 Sets = Annotated[
     list[str] | None,

@@ -1,0 +1,134 @@
+"""What if: a simulated run again with other arms, or a ledger's budgets under another policy.
+
+A simulated run holds all its truths, so it can be run again. A live study's ledger holds what was
+reported and granted: its allocations can be recomputed, the labels that nobody gave cannot.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from protocol.records import CycleRecord, Grant, SiteReport
+from protocol.seeds import Purpose, generator
+from protocol.study import Study, parse
+from server import account
+from server.ledger import Ledger, Stage
+from simulations.plan import Plan, PlanError, plan_of
+from strategies.chosen import decisions
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """One site's grant of one cycle, as it was and as another policy would have had it.
+
+    Attributes:
+        granted: then, without the top-up that shared what slow sites returned.
+        instead: by the other policy, from the same reports and the same past.
+        reason: the other policy's, in words.
+    """
+
+    cycle: int
+    site: str
+    granted: int
+    instead: int
+    reason: str
+
+
+def plan_again(run: Path, arms: Sequence[str], source: str = "", workers: int = 1) -> Plan:
+    """The plan that adds arms to a finished run, with its seed, in the folder that it stands in.
+
+    Args:
+        run: the run's own folder, `OUT/ARM/seed-N`.
+        arms: as `wardround simulate` takes them; "+budget.total=300" is another budget.
+        source: of the cases, where they have moved; their digest must be the same.
+        workers: processes.
+    Raises:
+        PlanError: no run's folder, or an arm that cannot be.
+    """
+    try:
+        told = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        plan = Plan.load(run.resolve().parents[1])
+    except (OSError, ValueError, KeyError):
+        raise PlanError(f"{run}: no run; accepted is a folder OUT/ARM/seed-N") from None
+    added = plan_of(
+        parse(plan.study),
+        plan.source,
+        [str(told["arm"]), *arms],
+        [int(told["seed"])],
+        scored_on=plan.scored_on,
+        engine=plan.engine,
+        workers=workers,
+    )
+    return replace(added, study=plan.study, source=source or plan.source)
+
+
+def reallocated(path: Path, policy: str, sets: Sequence[str] = ()) -> list[Recomputed]:
+    """Every cycle's grants of a ledger, recomputed by another policy.
+
+    Each cycle is decided from the reports and the past that there were, not from what the other
+    policy would have led to. Its draws are those of the study's own seed.
+
+    Args:
+        path: of the `ledger.db`, read only; a study may be running.
+        policy: of the table.
+        sets: "key=value" of its arguments.
+    Raises:
+        FileNotFoundError: no ledger, or nothing begun in it.
+        StudyError: the policy or an argument is refused.
+    """
+    ledger = Ledger.look(path)
+    try:
+        study = _study(ledger)
+        keys = [f"budget.arguments.{each}" for each in sets]
+        other = parse(_other(ledger, policy), keys)
+        return list(_cycles(ledger, study, other))
+    finally:
+        ledger.close()
+
+
+def _document(ledger: Ledger) -> dict[str, object]:
+    row = ledger.connection.execute("SELECT document FROM runs").fetchone()
+    content: dict[str, object] = json.loads(row[0])
+    return content
+
+
+def _study(ledger: Ledger) -> Study:
+    return parse(_document(ledger))
+
+
+def _other(ledger: Ledger, policy: str) -> dict[str, object]:
+    """The study's document with another policy in its budget."""
+    content = _document(ledger)
+    budget = content.get("budget")
+    kept = dict(budget) if isinstance(budget, dict) else {}
+    return content | {"budget": kept | {"policy": policy, "arguments": {}}}
+
+
+def _cycles(ledger: Ledger, study: Study, other: Study) -> Iterator[Recomputed]:
+    policy = decisions(other, allow_import=True).policy
+    for cycle in range(account.cycles(ledger)):
+        past = [_record(ledger, earlier, cycle) for earlier in range(cycle)]
+        reports = ledger.records(Stage(cycle, "report"), SiteReport) or {}
+        granted = ledger.records(Stage(cycle, "allocate"), Grant)
+        if granted is None:  # the study is between its reports and its grants
+            return
+        spent = sum(p.spent for record in past for p in record.progress.values())
+        rng = generator(study.seed, -1, cycle, 0, Purpose.ALLOCATE)
+        budget = study.cycle_budget(cycle, spent)
+        instead = policy.allocate(list(reports.values()), past, budget, rng)
+        for site in reports:
+            now = instead[site]
+            yield Recomputed(cycle, site, granted[site].count, now.count, now.reason)
+
+
+def _record(ledger: Ledger, cycle: int, known: int) -> CycleRecord:
+    """A finished cycle as it was known when a later one was shared."""
+    return CycleRecord(
+        cycle,
+        ledger.records(Stage(cycle, "report"), SiteReport) or {},
+        account.together(account.grants(ledger, cycle)),
+        account.progress(ledger, cycle, known),
+    )
