@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from client import accounts
-from daemons.web.sessions import GUESSES
+from daemons.web.sessions import FROM_ONE_ADDRESS, GUESSES
 
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a second
 ROLES = ("reader", "adjudicator", "admin", "auditor")
@@ -21,12 +21,14 @@ RIGHTS = {  # who gets 403; everybody else another answer
     "GET /api/openapi.json": (),
     "GET /api/overview": ("reader", "adjudicator", "auditor"),
     "POST /api/audit": ("reader", "adjudicator", "admin"),
+    "GET /api/agreement": ("reader", "adjudicator", "auditor"),
     "GET /api/image": OUTSIDE,
     "POST /api/next": OUTSIDE,
     "POST /api/draft": OUTSIDE,
     "POST /api/answer": OUTSIDE,
     "POST /api/opinion": OUTSIDE,
     "POST /api/second-look": OUTSIDE,
+    "POST /api/practice": ("adjudicator", *OUTSIDE),
     "POST /api/undo": OUTSIDE,
     "POST /api/renew": OUTSIDE,
     "POST /api/leave": OUTSIDE,
@@ -53,6 +55,7 @@ def bodies(room: Any) -> dict[str, dict[str, Any]]:
         "/api/draft": place,
         "/api/opinion": place,
         "/api/second-look": second,
+        "/api/practice": study | {"position": 0, "answer": "unsure"},
     }
 
 
@@ -164,6 +167,22 @@ def test_a_cookie_is_kept_from_scripts_and_other_pages(
     cookie = pages(room).sign_in("ann").headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
+
+
+def test_behind_a_proxy_of_this_machine_the_cookie_and_the_address_are_the_browser_s(
+    room: Any, pages: Callable[..., Any]
+) -> None:
+    def sign_in(name: str, password: str, address: str) -> httpx.Response:
+        headers = {"x-forwarded-proto": "https", "x-forwarded-for": address}
+        body = {"name": name, "password": password}
+        answer: httpx.Response = pages(room).client.post("/api/sign-in", json=body, headers=headers)
+        return answer
+
+    assert "secure" in sign_in("ann", PASSWORD, "10.0.0.1").headers["set-cookie"].lower()
+    for number in range(FROM_ONE_ADDRESS):
+        assert sign_in(f"name-{number}", "wrong", "10.0.0.2").status_code == 401
+    assert sign_in("ann", PASSWORD, "10.0.0.2").status_code == 429
+    assert sign_in("ann", PASSWORD, "10.0.0.1").status_code == 200
 
 
 def test_guessing_one_name_slows_down_that_name_alone(room: Any, pages: Callable[..., Any]) -> None:
