@@ -18,6 +18,7 @@ from client.rehearsal.place import Place, prepare, room_for_people
 from client.rehearsal.serving import served
 from client.rehearsal.state import FIRST, Progress, State
 from client.rehearsal.wanted import Wanted, study_of
+from client.sources.located import LocatedImages
 from client.store.store import SiteStore
 from daemons.lock import take_lock
 from daemons.terminal import Refused
@@ -49,6 +50,8 @@ def rehearse(place: Place, wanted: Wanted, say: Callable[[str], None]) -> State:
             invite(place, say)
         site = open_home(place.home)
         stack.enter_context(closing(site.store))
+        if isinstance(site.images, LocatedImages):
+            stack.callback(site.images.close)
         Loop(site, study, progress, wait, say).run(begun(progress, site.store, study))
     ended = progress.read()
     assert ended is not None  # noqa: S101 - the loop wrote it
