@@ -14,22 +14,13 @@ import pytest
 from client import kept_model
 from client.images import Unreadable
 from client.learning.resident import Resident
-from client.learning.saliency import layer_of, maps
 from client.learning.score import predict
 from client.site import Site
-from protocol.networks import NETWORKS
 from protocol.records import Grant
 from protocol.study import Study
-from strategies.pool import Needs
-from strategies.query import QUERY
-from strategies.query.words import AT_RANDOM, why
+from strategies.query.words import AT_RANDOM
 
 Ask = Callable[..., Any]
-SIZES = {"tiny-cnn": (7, 8), "resnet": (2, 2), "densenet": (1, 2), "efficientnet": (2, 2)}
-SMALL: dict[str, dict[str, Any]] = {
-    "densenet": {"blocks": (1, 1, 1, 1), "growth": 8},
-    "resnet": {"groups": 4, "channels": (4, 8, 8, 8)},
-}
 
 
 @pytest.fixture
@@ -47,71 +38,6 @@ def opened(site: Site, study: Study, ask: Ask, arrays: Any, cycle: int = 0) -> d
     ask(site, study, "select", cycle=cycle, grant=Grant(12, ""))
     found = site.store.readings.opened(study.identity, cycle)
     return {o.case: o.purpose for o in found}
-
-
-@pytest.mark.parametrize("name", SIZES)
-def test_every_network_shows_where_it_looked(name: str, one_torch_thread: None) -> None:
-    network = NETWORKS[name](**SMALL.get(name, {}))
-    import torch
-
-    torch.manual_seed(3)
-    image = (1, 28, 32)
-    model = Resident(network, image, 3)  # type: ignore[arg-type]  # a row of the table
-    from client.learning.networks import build
-
-    fresh = build(network, image, 3)  # type: ignore[arg-type]
-    model.load({k: v.numpy() for k, v in fresh.state_dict().items()})
-    layer = layer_of(network, model.module)  # type: ignore[arg-type]
-    assert layer in dict(model.module.named_modules())
-    images = np.random.default_rng(0).integers(0, 256, (5, *image), dtype=np.uint8)
-    before = model.flat.clone()
-    chosen = np.array([0, 1, 2, 1, 0])
-    found = maps(model, network, images, chosen)  # type: ignore[arg-type]
-    assert found.shape == (5, *SIZES[name])
-    assert found.dtype == np.uint8
-    assert set(found.reshape(5, -1).max(axis=1).tolist()) <= {0, 255}
-    assert found.any()
-    one = maps(model, network, images[1:2], chosen[1:2])  # type: ignore[arg-type]
-    assert np.abs(one[0].astype(int) - found[1]).max() <= 1  # a case does not depend on others
-    assert torch.equal(model.flat, before)
-    assert all(p.requires_grad and p.grad is None for p in model.module.parameters())
-    assert not any(m._backward_hooks or m._forward_hooks for m in model.module.modules())
-
-
-@pytest.mark.parametrize("name", ["resnet", *sorted(NETWORKS.keys() - SIZES.keys())])
-def test_a_network_without_places_shows_nothing(name: str, one_torch_thread: None) -> None:
-    """A ResNet has none left of 8 x 8 pixels; one that is no network of images never has."""
-    network = NETWORKS[name](**SMALL.get(name, {}))
-    model = Resident(network, (1, 8, 8), 2)  # type: ignore[arg-type]
-    images = np.zeros((2, 1, 8, 8), dtype=np.uint8)
-    found = maps(model, network, images, np.zeros(2, dtype=np.int64))  # type: ignore[arg-type]
-    assert found.size == 0
-    assert len(found) == 2
-
-
-def test_the_map_finds_the_spot_that_decides(one_torch_thread: None) -> None:
-    """Made by hand: its only evidence for class 1 is brightness."""
-    network = NETWORKS["tiny-cnn"]()
-    model = Resident(network, (1, 32, 32), 2)  # type: ignore[arg-type]
-    arrays = model.arrays()
-    for key, array in arrays.items():
-        if array.ndim == 4:
-            array[:, :, 1, 1] = 1.0  # every convolution passes brightness on
-        elif array.shape[0] == 2:
-            arrays[key] = (
-                np.stack([-np.ones(32), np.ones(32)]).astype(np.float32)
-                if array.ndim == 2
-                else np.zeros(2, np.float32)
-            )
-        elif key.endswith("weight"):
-            array[:] = 1.0
-    model.load(arrays)
-    image = np.zeros((1, 1, 32, 32), dtype=np.uint8)
-    image[0, 0, 4:8, 20:24] = 255
-    (found,) = maps(model, network, image, np.array([1]))  # type: ignore[arg-type]
-    assert found.shape == (8, 8)
-    row, column = np.unravel_index(found.argmax(), found.shape)
-    assert (row, column) == (1, 5)
 
 
 def test_each_opened_case_has_an_opinion(
@@ -295,41 +221,6 @@ def test_a_kept_model_of_another_cycle_is_not_taken(tmp_path: Path) -> None:
         found = kept_model.read(tmp_path, study * 64, cycle)
         assert found is not None
         assert np.array_equal(found["w"], arrays["w"])
-
-
-NAMES = ("clear", "pneumonia", "effusion")
-
-
-def said_of(name: str, probs: list[float], *, multi: bool = False, **signals: Any) -> str:
-    needs = Needs(frozenset(signals.get("signals", {"probs"})), members=2)
-    return why(name, needs, np.array(probs), NAMES, multi=multi)
-
-
-def test_why_by_hand() -> None:
-    even = said_of("entropy", [0.08, 0.52, 0.4])
-    assert even == "The model was unsure between pneumonia and effusion (0.52 to 0.40)."
-    sure = said_of("margin", [0.97, 0.02, 0.01])
-    assert sure.startswith("The model was less sure of it than of other cases: clear rather than")
-    several = said_of("entropy", [0.02, 0.45, 0.9], multi=True)
-    assert several == "The model was unsure whether it shows pneumonia (0.45)."
-    assert said_of("coreset", [1, 0, 0]) == "To the model it is unlike the cases read so far."
-
-
-@pytest.mark.parametrize("name", QUERY)
-@pytest.mark.parametrize("multi", [False, True])
-def test_every_strategy_says_why(name: str, multi: bool) -> None:
-    needs = QUERY[name]().needs
-    said = why(name, needs, np.array([0.2, 0.5, 0.3]), NAMES, multi=multi)
-    assert said[0].isupper()
-    assert said.endswith(".")
-    assert (said == AT_RANDOM) is (name == "random")
-
-
-def test_a_strategy_of_somebody_s_own_is_judged_by_what_it_looks_at() -> None:
-    assert "unsure between" in said_of("lab:X", [0.5, 0.3, 0.2])
-    assert "unlike" in said_of("lab:X", [0.5, 0.3, 0.2], signals={"features"})
-    assert "switched off" in said_of("lab:X", [0.5, 0.3, 0.2], signals={"mc_probs"})
-    assert said_of("lab:X", [1, 0, 0], signals=()) != AT_RANDOM
 
 
 def test_an_opinion_is_of_a_case_that_is_there(tiny_store: Any) -> None:

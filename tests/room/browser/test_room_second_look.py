@@ -12,9 +12,8 @@ pytestmark = pytest.mark.browser
 Made = Callable[..., Any]
 
 
-def test_a_second_look_by_keyboard_changes_a_mind_and_costs_nothing(
-    screen_on: Made, until: Made, readings: Made, make_room: Made, serve: Made
-) -> None:
+def two_cases(make_room: Made) -> Any:
+    """A room whose model points at one place of either case."""
     from client.store.opinion_shelf import Opinion
 
     room = make_room('reading.show_ai="after"')
@@ -24,6 +23,13 @@ def test_a_second_look_by_keyboard_changes_a_mind_and_costs_nothing(
         seen = bytes([0] * 5 + [255] + [0] * 10)  # row 1, column 1 of 4 x 4
         said = [Opinion(i, (0.1, 0.7, 0.2), "It was drawn at random.", seen, 4) for i in (1, 2)]
         store.opinions.put(room.study.identity, 0, said)
+    return room
+
+
+def test_a_second_look_by_keyboard_changes_a_mind_and_costs_nothing(
+    screen_on: Made, until: Made, readings: Made, make_room: Made, serve: Made
+) -> None:
+    room = two_cases(make_room)
     address = serve(room)
     screen = screen_on(address)
     screen.sign_in("ann")
@@ -58,7 +64,19 @@ def test_a_second_look_by_keyboard_changes_a_mind_and_costs_nothing(
             ("blind", "[1, 0, 0]"), ("after-ai", "[0, 1, 0]")
         ]  # fmt: skip
         assert store.readings.spent(room.study.identity)[0] == 1
-    screen.press("3")
+    assert not screen.wrong
+
+
+def test_the_last_case_of_all_can_be_looked_back_at(
+    screen_on: Made, until: Made, readings: Made, make_room: Made, serve: Made
+) -> None:
+    room = two_cases(make_room)
+    screen = screen_on(serve(room))
+    screen.sign_in("ann")
+    for done in range(2):
+        until(lambda: screen.view == "desk" and screen.bright() > 5)
+        screen.press("3")
+        until(lambda done=done: len(readings(room)) == done + 1)
     until(lambda: screen.view == "empty")
     screen.press("a")
     until(lambda: "You said: effusion" in screen.text("#second"))
