@@ -181,9 +181,23 @@ def test_uncertainty_mass_by_hand() -> None:
     assert mass(top) == pytest.approx(10 * 63 / 64)
     assert mass(bottom) == pytest.approx(10 / 64)
     # masses 63 : 1, so 64 readings by mass alone, 32 + 31.5 and 0.5 + 16 of 64 when half trusted
-    assert counts_of(UncertaintyMass(trust=1.0), [top, bottom], 64) == {"top": 63, "low": 1}
+    every, half = UncertaintyMass(trust=1.0, span=1e9), UncertaintyMass(trust=0.5, span=1e9)
+    assert counts_of(every, [top, bottom], 64) == {"top": 63, "low": 1}
     assert counts_of(UncertaintyMass(trust=0.0), [top, bottom], 64) == {"top": 32, "low": 32}
-    assert counts_of(UncertaintyMass(trust=0.5), [top, bottom], 128) == {"top": 95, "low": 33}
+    assert counts_of(half, [top, bottom], 128) == {"top": 95, "low": 33}
+
+
+def test_attack_that_inflates_uncertainty_draws_at_most_a_fifth_more() -> None:
+    """Whatever one of six sites really has, and whatever it says."""
+    for honest in range(32):
+        others = [report(f"s{i}", 500, 9999, {12 + i: 500}) for i in range(5)]
+        fair = counts_of(UncertaintyMass(), [*others, report("x", 500, 9999, {honest: 500})], 6000)
+        evil = counts_of(UncertaintyMass(), [*others, report("x", 500, 9999, {31: 500})], 6000)
+        assert evil["x"] <= 1.2 * fair["x"]
+    naive = UncertaintyMass(trust=1.0, span=1e9)
+    fair = counts_of(naive, [*others, report("x", 500, 9999, {4: 500})], 6000)
+    evil = counts_of(naive, [*others, report("x", 500, 9999, {31: 500})], 6000)
+    assert evil["x"] > 3 * fair["x"]
 
 
 def test_no_uncertainty_anywhere_is_uniform() -> None:
@@ -203,7 +217,7 @@ def test_reasons_state_the_statistics_and_the_limit() -> None:
     )
     by_mass = UncertaintyMass().allocate(reports, [], 10, rng)["a"].reason
     assert by_mass == (
-        "8 of 10: uncertainty mass 295.3 of 296.3 (300 unlabeled cases), trusted for 50%, "
+        "8 of 10: uncertainty mass 172.5 of 200.3, 295.3 as told (300 unlabeled cases), trusted for 50%, "
         "the rest equal for 2 sites"
     )
     floored = Proportional(floor=3).allocate([report("a", 97, 99), report("b", 3, 9)], [], 20, rng)
@@ -229,6 +243,8 @@ def test_a_histogram_of_other_bins_is_refused() -> None:
         ("proportional", {"power": -1.0}),
         ("proportional", {"power": float("inf")}),
         ("uncertainty-mass", {"trust": 1.1}),
+        ("uncertainty-mass", {"span": 0.9}),
+        ("uncertainty-mass", {"span": float("nan")}),
         ("uncertainty-mass", {"trust": float("nan")}),
     ],
 )
