@@ -43,6 +43,14 @@ def look(store: SiteStore, study: Study, cycle: int, who: Account, at: float) ->
     return _View(store, study, cycle, who, at).offered()
 
 
+def came_back(store: SiteStore, study: Study, cycle: int, who: Account, at: float) -> Turn | None:
+    """The turn that a reader has now, where its case has come back to them."""
+    if not study.reading.repeats:
+        return None
+    turn = look(store, study, cycle, who, at).turn
+    return turn if turn is not None and turn.stage == "repeat" else None
+
+
 def adjudicates(who: Account) -> bool:
     """Whether this is one who settles what readers disagree on, and reads nothing else."""
     return who.role == "adjudicator"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from client.audit import people
 from client.queue import ReadingRefused, Turn, accept, current_cycle, turns
-from client.room.choice import Offered, adjudicates, look
+from client.room.choice import Offered, adjudicates, came_back, look
 from client.room.lending import LASTS, Lending, active
 from client.room.names import Names
 from client.store.lease_shelf import Kept
@@ -147,8 +147,8 @@ class Desk:
         """The turn that an answer is for, if this reader may give it."""
         if given.cycle != current_cycle(self.store, study):
             raise ReadingRefused(f"cycle {given.cycle} is closed; its cases go back to the pool")
-        back = self._back(study, who, given)
-        if back is not None:
+        back = came_back(self.store, study, given.cycle, who, self.clock())
+        if back is not None and back.opening.position == given.position:
             return back
         turn = self._turn(study, who, given)
         if turn is None or not turn.may(who.name) or turn.adjudicating != adjudicates(who):
@@ -168,15 +168,6 @@ class Desk:
             if found is not None:
                 return found
         return None
-
-    def _back(self, study: Study, who: Account, given: Given) -> Turn | None:
-        """The turn that an answer is for, where its case has come back to this reader."""
-        if not study.reading.repeats:
-            return None
-        turn = look(self.store, study, given.cycle, who, self.clock()).turn
-        if turn is None or turn.stage != "repeat" or turn.opening.position != given.position:
-            return None
-        return turn
 
     def _note(self, event: str, who: Account, study: Study, cycle: int, case: int) -> None:
         people.seen(self.store, event, who.name, study=study.identity, cycle=cycle, case=case)
