@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 
 from client.asked import check_arrays, check_request
 from client.audit.gate import let_out
+from client.privacy.spending import reserve
 from client.site import Site
 from client.steps.close import close
 from client.steps.outcome import Outcome
@@ -85,11 +87,14 @@ def answer(site: Site, request: StepRequest, *, masked: bool = False) -> Reply:
         words = "again, masked" if masked else "again"
         return _again(store, unpack(REPLIES[key.step], known), key, asking, words)
     check_arrays(study, request)
+    reserve(site, study, key)  # privacy is charged before anything is looked at
     outcome = STEPS[key.step](site, study, request)
     with store.transaction():
         store.steps.study(key.study)  # paused or withdrawn meanwhile: nothing of it may leave
         outcome.write()
-        store.steps.remember(key, payload, pack(outcome.reply), now())
+        reply = pack(outcome.reply)
+        store.privacy.release(key, sha256(reply).hexdigest())
+        store.steps.remember(key, payload, reply, now())
         let_out(store, outcome.reply, key, asking, "masked" if masked else "")
     store.rest()
     return outcome.reply

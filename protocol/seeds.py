@@ -31,6 +31,10 @@ class Purpose(IntEnum):
     MASK = 31
     LOCAL = 15
     SCRATCH = 16
+    PRIVATE_REPORT = 40
+    PRIVATE_TRAIN = 41
+    PRIVATE_AUDIT = 42
+    PRIVATE_LOCKED = 43
 
 
 def generator(

@@ -37,7 +37,7 @@ MESSAGE_TYPES: Mapping[str, str] = {
 class Code(StrEnum):
     """Why a site answered with nothing: all that leaves of an error.
 
-    "too-few-patients" is an abstention, and counts as an answer; "kept-back" says that the gate
+    "too-few-patients" and "over-budget" (of privacy) are abstentions, and count as answers; "kept-back" says that the gate
     (`protocol/egress.py`) let a reply not pass.
     """
 
@@ -51,6 +51,11 @@ class Code(StrEnum):
     WITHDRAWN = "withdrawn"
     TOO_FEW_PATIENTS = "too-few-patients"
     KEPT_BACK = "kept-back"
+    OVER_BUDGET = "over-budget"
+
+
+ABSTENTIONS = frozenset({Code.TOO_FEW_PATIENTS, Code.OVER_BUDGET})
+"""The study goes on without the site in this step."""
 
 
 @dataclass(frozen=True, slots=True)

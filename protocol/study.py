@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from protocol.networks import Network, ResNet
+from protocol.privacy import Privacy, check_private
 from protocol.sections import (
     Aggregation,
     Audit,
@@ -54,7 +55,13 @@ class Study(Section):
     reading: ReadingRule = Field(default_factory=ReadingRule)
     aggregation: Aggregation = Field(default_factory=Aggregation)
     stopping: Stopping = Field(default_factory=Stopping)
+    privacy: Privacy | None = Field(None, description="without it updates are not private")
     simulation: Simulation = Field(default_factory=Simulation)
+
+    @field_validator("privacy", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value == "off" else value  # so that an arm can leave it out
 
     @field_validator("schema_", mode="before")
     @classmethod
@@ -81,6 +88,7 @@ class Study(Section):
                 raise refuse("training.loss", "evidential", "another in a multi-label task")
             if self.training.balancing == "weights":  # it has weights of its own
                 raise refuse("training.balancing", "weights", "none or sampling with this loss")
+        check_private(self)
         classes = len(self.task.classes)
         if isinstance(readers.error, tuple) and len(readers.error) not in (1, classes):
             raise refuse(

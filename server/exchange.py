@@ -19,7 +19,7 @@ from flwr.serverapp import Grid
 
 from protocol.codec import CodecError
 from protocol.records import Arrays
-from protocol.steps import MESSAGE_TYPES, REPLIES, Code, Refusal, Reply
+from protocol.steps import ABSTENTIONS, MESSAGE_TYPES, REPLIES, Code, Refusal, Reply
 from protocol.wire import from_wire
 from server.ledger import Stage
 from server.spool import Spool
@@ -251,7 +251,7 @@ class Exchange:
                 self._fail(here, self.timing.again)
                 return
         here.final = True
-        self._answered += not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
+        self._answered += not isinstance(reply, Refusal) or reply.code in ABSTENTIONS
 
     def _fail(self, here: _Site, pause: float) -> None:
         """Ask again after that pause, with the patience of a first question."""

@@ -12,7 +12,7 @@ from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from protocol.records import Arrays, Grant, StepKey
-from protocol.steps import VERSION, Code, Hello, Refusal, Reply, StepRequest
+from protocol.steps import ABSTENTIONS, VERSION, Code, Hello, Refusal, Reply, StepRequest
 from protocol.wire import to_wire
 from server.exchange import Exchange, Fits, Halted, Roster, Timing, believed
 from server.ledger import Stage
@@ -144,7 +144,7 @@ class Federation:
         answered, failed = 0, dict[str, Code]()
         exchange = self._exchange(stage, contents, self.needed, arrays)
         for site, reply in self._replies(exchange):
-            answered += not isinstance(reply, Refusal) or reply.code == Code.TOO_FEW_PATIENTS
+            answered += not isinstance(reply, Refusal) or reply.code in ABSTENTIONS
             if isinstance(reply, Refusal):
                 failed[site] = reply.code
             else:

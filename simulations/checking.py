@@ -94,6 +94,10 @@ def check_study(file: Path, overrides: Sequence[str], data: str | None) -> Check
     """
     study = load(file, overrides)
     chosen = decisions(study, allow_import=True)
+    if study.privacy is not None:
+        from client.privacy.per_patient import check_network  # brings torch
+
+        check_network(study)
     if data is None:
         check_sites(study, chosen, study.simulation.sites)
         return Checked(study, {})

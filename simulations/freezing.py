@@ -28,6 +28,10 @@ def freeze_study(
     """
     study = load(file, overrides)
     decisions(study)  # what a site would refuse is refused here: no strategies from outside
+    if study.privacy is not None:
+        from client.privacy.per_patient import check_network  # brings opacus
+
+        check_network(study)
     arrays = initial_arrays(study) if weights is None else _pretrained(study, weights)
     target = out / "weights.safetensors"
     block = pack(GlobalState(arrays))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
 from client.home import open_store
-from client.queue import progress, submit
+from client.privacy.progress import told_progress
+from client.queue import submit
 from client.store.store import SiteStore
 from protocol.records import Grant, Reading, SiteProgress
 from protocol.study import Study
@@ -56,21 +58,26 @@ class SimulatedRooms:
             for number, name in enumerate(self.hospitals.names):
                 if name in stores and self.everything:
                     self._reveal(name, stores[name], cycle)
-                elif name in stores:
+                elif name in stores and cycle < self._silent(name):
                     self._session(name, number, stores[name], cycle, start)
             return {
-                name: replace(progress(s, self.study, cycle, name), waiting=0)
+                name: replace(told_progress(s, self.study, cycle, name), waiting=0)
                 for name, s in stores.items()  # a doubt that no reader is left for waits for none
             }
         finally:
             for store in stores.values():
                 store.close()
 
+    def _silent(self, name: str) -> float:
+        """The cycle in which the readers of a site fall silent."""
+        return self.study.simulation.silent.get(name, math.inf)
+
     def _session(self, name: str, number: int, store: SiteStore, cycle: int, start: date) -> None:
-        """All readers of a site take turns until none finds a case."""
+        """All readers of a site take turns until none finds a case or they have no more hours."""
         readers = readers_of(self.study)
+        most = self.study.simulation.readers.per_cycle or math.inf
         active = {r: store.readings.seconds_of(self.study.identity, cycle, r) for r in readers}
-        while readers:
+        while readers and store.readings.spent(self.study.identity, cycle)[0] < most:
             reader = min(readers, key=lambda r: (active[r], r))
             turn = following(store, self.study, cycle, number, reader)
             if turn is None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from protocol.networks import NETWORKS, ResNet
+from protocol.privacy import Privacy
 from protocol.study import Study
 
 _NAMES = {
@@ -41,6 +42,8 @@ def template(name: str) -> str:
     for section, field in Study.model_fields.items():
         if section == "network":
             lines += ["", *_network()]
+        elif section == "privacy":
+            lines += ["", *(_off(line) for line in _section(section, Privacy))]
         elif section not in ("schema_", "name", "seed"):
             lines += ["", *_section(section, field.annotation)]
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
@@ -69,6 +72,11 @@ def _network() -> Iterator[str]:
     yield "[network]"
     for key, field in ResNet.model_fields.items():
         yield from _key(key, field.description, field.default)
+
+
+def _off(line: str) -> str:
+    """The line as a comment: a table that a study has only if it says so."""
+    return f"# {line}" if line and not line.startswith("#") else line
 
 
 def _key(key: str, description: str | None, default: Any) -> Iterator[str]:

@@ -13,6 +13,7 @@ from strategies.aggregation import AGGREGATION, Aggregator
 from strategies.budget import BUDGET, BudgetPolicy
 from strategies.build import Imports, build
 from strategies.consensus import CONSENSUS, Consensus
+from strategies.private import check_choices
 from strategies.query import QUERY, CostWeighted, QueryStrategy, Scored
 from strategies.stopping import STOPPING, Stopping
 
@@ -67,6 +68,7 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
         except ValueError as error:
             raise StudyError(f"{key} = {name!r}: {error}") from None
 
+    check_choices(study)
     query, budget, reading = study.query, study.budget, study.reading
     floor = _with("budget.arguments", budget.arguments, "floor", budget.floor, "budget.floor")
     kind = _with(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from client.audit.chain import NOTHING, head
 from client.audit.heads import hash_at
-from client.queue import progress
+from client.privacy.progress import told_progress
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
 from client.versions import versions
@@ -139,7 +139,7 @@ class News:
 
     def _count(self, identity: str, cycle: int) -> Progress:
         study = self.store.steps.study(identity)
-        counted = progress(self.store, study, cycle, self.site)
+        counted = told_progress(self.store, study, cycle, self.site)
         return Progress(
             study=identity,
             cycle=cycle,

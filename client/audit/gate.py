@@ -38,6 +38,7 @@ WHY: Mapping[Code, str] = {
     Code.PAUSED: "a study that is paused here",
     Code.WITHDRAWN: "a study that is withdrawn here",
     Code.TOO_FEW_PATIENTS: "an update from the labels of too few patients",
+    Code.OVER_BUDGET: "a step that would spend more of the patients' privacy than the study may",
     Code.KEPT_BACK: "a record that the gate does not let through",
 }
 """What was refused, in the log's own words and none of the request's."""

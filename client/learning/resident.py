@@ -19,7 +19,7 @@ _ALIGNED = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class Slot:
     """Where one parameter lies in the flat vector."""
 
     name: str
@@ -43,6 +43,7 @@ class Resident:
         device: where it computes.
         flat: every parameter, in the module's order, with a few zeros between them.
         gradient: of the same layout.
+        slots: where each parameter lies in it.
     """
 
     def __init__(self, network: Network, image: Image, classes: int, device: str = "cpu") -> None:
@@ -52,12 +53,12 @@ class Resident:
             self.module: nn.Module = build(network, image, classes).to(self.device)
         slots, size = [], 0
         for name, parameter in self.module.named_parameters():
-            slots.append(_Slot(name, parameter, slice(size, size + parameter.numel())))
+            slots.append(Slot(name, parameter, slice(size, size + parameter.numel())))
             size += -(-parameter.numel() // _ALIGNED) * _ALIGNED
-        self._slots = tuple(slots)
+        self.slots = tuple(slots)
         self.flat = torch.zeros(size, device=self.device)
         self.gradient = torch.zeros_like(self.flat)
-        for slot in self._slots:
+        for slot in self.slots:
             slot.parameter.data = self.flat[slot.rows].view(slot.shape)
         names = {slot.name for slot in slots}
         self._buffers = {k: b for k, b in self.module.state_dict().items() if k not in names}
@@ -72,7 +73,7 @@ class Resident:
                 weights are then as before.
         """
         self.check(arrays)
-        for slot in self._slots:
+        for slot in self.slots:
             self._host[slot.rows] = arrays[slot.name].reshape(-1)
         if self.device.type != "cpu":
             self.flat.copy_(torch.from_numpy(self._host))
@@ -83,7 +84,7 @@ class Resident:
         """Copies of the model's weights by name, float32; they share one block of memory."""
         vector = self.flat.cpu().numpy().copy()
         content: dict[str, NDArray[Any]] = {
-            slot.name: vector[slot.rows].reshape(slot.shape) for slot in self._slots
+            slot.name: vector[slot.rows].reshape(slot.shape) for slot in self.slots
         }
         return content | {k: b.cpu().numpy().copy() for k, b in self._buffers.items()}
 
@@ -92,14 +93,14 @@ class Resident:
 
         An optimizer of someone else's may have taken the views away since the last training.
         """
-        for slot in self._slots:
+        for slot in self.slots:
             slot.parameter.grad = self.gradient[slot.rows].view(slot.shape)
         self.flat.grad = self.gradient
         return self.gradient.zero_()
 
     def check(self, arrays: Arrays) -> None:
         """Refuse arrays that are not this network's, as `load` does."""
-        wanted = {s.name: (s.shape, np.dtype(np.float32)) for s in self._slots} | {
+        wanted = {s.name: (s.shape, np.dtype(np.float32)) for s in self.slots} | {
             name: (tuple(b.shape), np.dtype(str(b.dtype).removeprefix("torch.")))
             for name, b in self._buffers.items()
         }

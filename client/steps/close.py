@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from client.queue import progress
+from client.privacy.progress import told_progress
+from client.privacy.spending import reserve
 from client.site import Site
 from client.store.store import now
-from protocol.records import SiteProgress
+from protocol.records import SiteProgress, StepKey
 from protocol.study import Study
 
 
@@ -14,6 +15,7 @@ def close(site: Site, study: Study, cycle: int) -> SiteProgress:
 
     What was open and not read goes back to the pool with the next cycle.
     """
+    reserve(site, study, StepKey(study.identity, cycle, "close"))
     with site.store.transaction():
         site.store.cycles.close(study.identity, cycle, now())
-    return progress(site.store, study, cycle, site.name)
+    return told_progress(site.store, study, cycle, site.name)

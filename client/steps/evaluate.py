@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.learning.score import predict
+from client.privacy.chance import rehearsal
+from client.privacy.statistics import AUDIT, LOCKED, private_evaluation
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
 from client.steps.pixels import readable
@@ -24,9 +26,38 @@ def evaluate(site: Site, study: Study, request: StepRequest) -> Outcome:
     audit_ids, audit_targets, unsettled = _audit_labels(site, study)
     locked_ids, locked_targets = site.store.cases.locked()
     resident(study, request.arrays)
+    if study.privacy is not None:
+        return _privately(site, study, request)
     audit = _measure(site, study, request, audit_ids, audit_targets, unsettled)
     locked = _measure(site, study, request, locked_ids, locked_targets, 0)
     return Outcome(SiteEvaluation(site.name, audit, locked))
+
+
+def _privately(site: Site, study: Study, request: StepRequest) -> Outcome:
+    """The same from noisy counts; exactly on a simulation's locked set, which no hospital has."""
+    audit_ids, audit_targets, _ = _audit_labels(site, study)
+    locked_ids, locked_targets = site.store.cases.locked()
+    found = _noisy(site, study, request, AUDIT, (audit_ids, audit_targets))
+    if rehearsal(site):
+        locked = _measure(site, study, request, locked_ids, locked_targets, 0)
+    else:
+        locked = _noisy(site, study, request, LOCKED, (locked_ids, locked_targets))
+    return Outcome(SiteEvaluation(site.name, found, locked))
+
+
+def _noisy(
+    site: Site,
+    study: Study,
+    request: StepRequest,
+    what: str,
+    answered: tuple[Indices, NDArray[np.uint8]],
+) -> Evaluation | None:
+    ids, targets = answered
+    kept, images = readable(site, study, ids)
+    targets = targets.reshape(len(ids), len(study.task.classes))[kept]
+    probs = predict(resident(study, request.arrays), images, task=study.task).probs
+    patients = site.store.cases.patients(ids[kept])
+    return private_evaluation(site, study, request.key, what, (probs, targets, patients))
 
 
 def _measure(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from client import kept_model, scored_pool
 from client.learning.committee import Seen, every_signal
 from client.minutes import expected_minutes
+from client.privacy.statistics import private_report
 from client.queue import expected_seconds
 from client.scored_pool import ScoredPool
 from client.site import Site
@@ -33,6 +34,10 @@ def report(site: Site, study: Study, request: StepRequest) -> Outcome:
     scored_pool.write(site.home, scored, sync=site.durable)
     if study.reading.show_ai == "after":
         kept_model.write(site.home, key.study, key.cycle, request.arrays, sync=site.durable)
+    if study.privacy is not None:
+        multi_label = study.task.multi_label
+        uncertain = uncertainty(scored.signals["probs"], multi_label=multi_label)
+        return Outcome(private_report(site, study, scored, uncertain))
     return Outcome(_tell(site, study, scored))
 
 

@@ -46,7 +46,8 @@ def select(site: Site, study: Study, request: StepRequest) -> Outcome:
         site.store.readings.open(key.study, key.cycle, openings)
         site.store.opinions.put(key.study, key.cycle, said)
 
-    return Outcome(Selected(site.name, len(openings)), write)
+    told = count if study.privacy is not None else len(openings)  # as many as the server knows
+    return Outcome(Selected(site.name, told), write)
 
 
 def _openings(site: Site, study: Study, key: StepKey, count: int) -> list[Opening]:

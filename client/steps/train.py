@@ -25,6 +25,10 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
     chosen = decided(site, study)
     if key.round == 0:
         _settle(site, study)
+    if study.privacy is not None:
+        from client.privacy.training import private_update  # brings opacus
+
+        return private_update(site, study, request)
     ids, targets = site.store.readings.labels(key.study)
     kept, images = readable(site, study, ids)
     ids, targets = ids[kept], targets[kept]

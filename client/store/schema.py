@@ -288,4 +288,43 @@ CREATE UNIQUE INDEX leases_of_one_reader ON leases (study, cycle, "case") WHERE 
 INSERT INTO facts VALUES ('lots', hex(randomblob(32))); -- which cases come back: no one can foresee
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH = """
+CREATE TABLE privacy_accounts (       -- what a study may spend of the patients' privacy here
+    study TEXT PRIMARY KEY REFERENCES studies (identity),
+    epsilon REAL NOT NULL,
+    delta REAL NOT NULL,              -- the smallest that was ever due
+    rdp_order REAL NOT NULL,          -- fixed when it is opened: the filter is one of a single order
+    opened TEXT NOT NULL
+);
+CREATE TABLE privacy_charges (        -- written before a step looks at anything
+    id INTEGER PRIMARY KEY,
+    study TEXT NOT NULL REFERENCES privacy_accounts (study),
+    scope TEXT NOT NULL CHECK (scope IN ('training', 'audit', 'locked')), -- whose patients
+    cycle INTEGER NOT NULL,
+    step TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    what TEXT NOT NULL,
+    mechanism TEXT NOT NULL CHECK (mechanism IN ('dp-sgd', 'gaussian', 'public', 'restored')),
+    noise REAL NOT NULL,              -- multiplier of the most that one patient changes
+    share REAL NOT NULL,              -- of the patients, in each step's sample
+    steps INTEGER NOT NULL,
+    rdp REAL NOT NULL,                -- nats at the account's order
+    at TEXT NOT NULL,
+    released TEXT NOT NULL DEFAULT '',-- digest of what left for it; "" while nothing has
+    UNIQUE (study, scope, cycle, step, round, sequence, what)
+);
+CREATE TRIGGER charges_are_never_deleted BEFORE DELETE ON privacy_charges
+BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
+CREATE TRIGGER charges_are_never_replaced BEFORE INSERT ON privacy_charges
+WHEN EXISTS (SELECT 1 FROM privacy_charges WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
+CREATE TRIGGER charges_are_never_changed BEFORE UPDATE ON privacy_charges
+WHEN OLD.released != '' OR (NEW.study, NEW.scope, NEW.cycle, NEW.step, NEW.round, NEW.sequence,
+    NEW.what, NEW.mechanism, NEW.noise, NEW.share, NEW.steps, NEW.rdp, NEW.at) IS NOT
+    (OLD.study, OLD.scope, OLD.cycle, OLD.step, OLD.round, OLD.sequence,
+    OLD.what, OLD.mechanism, OLD.noise, OLD.share, OLD.steps, OLD.rdp, OLD.at)
+BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)

@@ -16,6 +16,7 @@ from client.store.lease_shelf import LeaseShelf
 from client.store.locator_shelf import LocatorShelf
 from client.store.offer_shelf import OfferShelf
 from client.store.opinion_shelf import OpinionShelf
+from client.store.privacy_shelf import PrivacyShelf
 from client.store.practice_shelf import PracticeShelf
 from client.store.reader_shelf import ReaderShelf
 from client.store.reading_shelf import ReadingShelf
@@ -46,6 +47,7 @@ class SiteStore:
         drafts: what readers have chosen and not sent.
         opinions: what the model said of opened cases.
         repeats: which cases may come back to their reader, and which did.
+        privacy: what studies spent of the patients' privacy.
         practice: cases whose answer is known, and what readers said of them.
     """
 
@@ -61,6 +63,7 @@ class SiteStore:
     drafts: DraftShelf
     opinions: OpinionShelf
     repeats: RepeatShelf
+    privacy: PrivacyShelf
     practice: PracticeShelf
 
     @classmethod
@@ -95,6 +98,7 @@ class SiteStore:
             DraftShelf(connection),
             OpinionShelf(connection),
             RepeatShelf(connection),
+            PrivacyShelf(connection),
             PracticeShelf(connection),
         )
 

@@ -1,0 +1,51 @@
+"""The train step of a private study: DP-SGD by the schedule that was charged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from client.privacy.chance import chance
+from client.privacy.dp_sgd import Labeled, Schedule, train_privately
+from client.privacy.spending import TRAINING, public_cases
+from client.site import Site
+from client.steps.outcome import Outcome, decided, resident
+from client.steps.pixels import readable
+from client.store.step_shelf import StepRefused
+from protocol.records import SiteUpdate
+from protocol.seeds import Purpose, generator
+from protocol.steps import Code, StepRequest
+from protocol.study import Study
+
+
+def private_update(site: Site, study: Study, request: StepRequest) -> Outcome:
+    """One round on what is labeled, be it nothing: the noise is there all the same.
+
+    The weight is the number of cases that the grants pay for; the loss is not told.
+
+    Raises:
+        StepRefused: the grants are for fewer cases than the patients that the site asks for.
+    """
+    key, store = request.key, site.store
+    cases = public_cases(store, study, key.cycle)
+    if cases < site.least_patients:
+        raise StepRefused(Code.TOO_FEW_PATIENTS, "grants for too few patients")
+    charges = [c for c in store.privacy.of_step(key) if c.what == TRAINING]
+    if not charges:
+        return Outcome(SiteUpdate(site.name, request.arrays, weight=0.0, loss=0.0, steps=0))
+    charge = charges[0]
+    ids, targets = store.readings.labels(key.study)
+    kept, images = readable(site, study, ids)
+    targets = targets.reshape(len(ids), len(study.task.classes))[kept]
+    network = resident(study, request.arrays)
+    train_privately(
+        network,
+        Labeled(images, targets, store.cases.patients(ids[kept])),
+        study,
+        Schedule(charge.noise, charge.share, charge.steps, charge.share * cases),
+        chance(site, study, key, Purpose.PRIVATE_TRAIN),
+        round_=key.round,
+        mu=decided(site, study).aggregator.proximal,
+        rng=generator(study.seed, site.number, key.cycle, key.round, Purpose.TRAIN),
+    )
+    arrays = {name: np.asarray(array) for name, array in network.arrays().items()}
+    return Outcome(SiteUpdate(site.name, arrays, float(cases), loss=0.0, steps=charge.steps))
