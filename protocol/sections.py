@@ -303,6 +303,9 @@ class Readers(Section):
     )
     spread: float = Field(0.4, ge=0, le=2, description="sigma of the log-normal around that mean")
     hours_per_day: float = Field(1.0, gt=0, le=24, description="reading hours on each working day")
+    per_cycle: int = Field(
+        0, ge=0, description="most readings that a site's readers give in a cycle; 0 is no bound"
+    )
 
 
 class Simulation(Section):
@@ -316,4 +319,7 @@ class Simulation(Section):
         "(the file's own site column)",
     )
     scanners: bool = Field(False, description="give every site a fixed scanner look")
+    silent: dict[str, int] = Field(
+        {}, description="cycle, from 0, in which the readers of a named site fall silent for good"
+    )
     readers: Readers = Field(default_factory=Readers)

@@ -22,7 +22,7 @@ from protocol.seeds import Purpose, generator
 from protocol.study import Study
 from simulations.oracle import Oracle
 from simulations.scanners import scanner
-from simulations.splits import split_sites
+from simulations.splits import SplitError, split_sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,19 @@ class Hospitals:
 
 
 def rows_of(study: Study, cases: Cases) -> dict[str, Indices]:
-    """The rows of the source that each site holds, in site order; the seed's own split."""
+    """The rows of the source that each site holds, in site order; the seed's own split.
+
+    Raises:
+        SplitError: the cases do not allow the split, or a site is to fall silent that is not there.
+    """
     settings = study.simulation
     rng = generator(study.seed, -1, 0, 0, Purpose.SPLIT)
-    return split_sites(cases, settings.split, settings.sites, rng)
+    rows = split_sites(cases, settings.split, settings.sites, rng)
+    if strange := sorted(settings.silent.keys() - rows.keys()):
+        raise SplitError(
+            f"simulation.silent names {strange[0]!r}; accepted are {', '.join(sorted(rows))}"
+        )
+    return rows
 
 
 def site_key(study: Study, number: int) -> SiteKey:

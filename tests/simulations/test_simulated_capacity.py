@@ -1,0 +1,66 @@
+"""Sites whose readers fall silent, have no more hours, or take longer than others'."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.study import StudyError, parse
+from simulations.plan import plan_of
+from simulations.simulate import simulate
+from simulations.splits import SplitError
+
+STUDY: dict[str, Any] = {
+    "schema": 1,
+    "name": "capacity",
+    "task": {
+        "image": [1, 8, 8],
+        "classes": [{"name": n, "definition": n} for n in ("no opacity", "opacity")],
+    },
+    "network": {"name": "mlp"},
+    "training": {"rounds_per_cycle": 1, "min_steps": 1, "max_steps": 1},
+    "budget": {"total": 24, "per_cycle": 8},
+    "simulation": {"sites": 2, "split": "iid"},
+}
+
+
+def cycles(out: Path, **simulation: Any) -> list[dict[str, Any]]:
+    content = STUDY | {"simulation": STUDY["simulation"] | simulation}
+    plan = plan_of(parse(content), "phantom", ["random"], [0])
+    simulate(plan, out, lambda task, event: None)
+    lines = (out / "random" / "seed-0" / "cycles.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines][1:]
+
+
+def test_a_silent_site_spends_nothing_and_its_grants_come_back(tmp_path: Path) -> None:
+    found = cycles(tmp_path, silent={"site-02": 1})
+    assert found[0]["spent"] == {"site-01": 4, "site-02": 4}
+    assert found[1]["granted"]["site-02"] == 4
+    for cycle in found[1:]:
+        assert cycle["spent"]["site-02"] == 0
+        assert cycle["returned"]["site-02"] == cycle["granted"]["site-02"]
+    assert sum(sum(c["spent"].values()) for c in found) == 24  # the others go on with what it left
+    assert len(found) > 3
+
+
+def test_readers_without_more_hours_give_the_rest_back(tmp_path: Path) -> None:
+    found = cycles(tmp_path, readers={"per_cycle": 3})
+    assert all(c["spent"] == {"site-01": 3, "site-02": 3} for c in found[:3])
+    assert found[0]["returned"] == {"site-01": 1, "site-02": 1}
+
+
+def test_every_site_reads_at_its_own_pace(tmp_path: Path) -> None:
+    found = cycles(tmp_path, readers={"seconds": [30.0, 120.0], "spread": 0.0})
+    assert found[0]["site_minutes"] == pytest.approx({"site-01": 2.0, "site-02": 8.0})
+
+
+def test_what_no_site_can_do_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SplitError, match=r"simulation\.silent names 'site-09'"):
+        cycles(tmp_path, silent={"site-09": 0})
+    with pytest.raises(StudyError, match=r"simulation\.readers\.seconds"):
+        parse(STUDY | {"simulation": {"readers": {"seconds": []}}})
+    with pytest.raises(StudyError, match=r"simulation\.readers\.seconds"):
+        parse(STUDY | {"simulation": {"readers": {"seconds": [0.0]}}})
