@@ -16,8 +16,8 @@ from client.store.lease_shelf import LeaseShelf
 from client.store.locator_shelf import LocatorShelf
 from client.store.offer_shelf import OfferShelf
 from client.store.opinion_shelf import OpinionShelf
-from client.store.privacy_shelf import PrivacyShelf
 from client.store.practice_shelf import PracticeShelf
+from client.store.privacy_shelf import PrivacyShelf
 from client.store.reader_shelf import ReaderShelf
 from client.store.reading_shelf import ReadingShelf
 from client.store.repeat_shelf import RepeatShelf
