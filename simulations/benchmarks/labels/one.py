@@ -67,9 +67,14 @@ class Job:
         return _cases(self.track, self.file, self.seed, self.scored_on)
 
     def key(self) -> str:
-        """Hash of all that decides its numbers: study, rehearsal, cases, code."""
+        """Hash of all that decides its numbers: study, rehearsal, cases, code.
+
+        Of the study what differs from the defaults, so that a new key of study files, which no
+        run here names, leaves known runs known.
+        """
         study = self.study()
-        content = [document(study), _digest(self.cases()), version(study), self.scored_on]
+        said = study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        content = [said, _digest(self.cases()), version(study), self.scored_on]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
