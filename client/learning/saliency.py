@@ -15,7 +15,10 @@ from client.learning.resident import Resident
 from protocol.networks import DenseNet, EfficientNet, Network, ResNet, TinyCNN
 
 AT_ONCE = 32
-"""Cases in a pass: every activation is kept for the way back."""
+PIXELS = 2**17
+"""Cases and pixels in a pass: every activation is kept for the way back, in a DenseNet-121 some
+100 MB for one case of 224 x 224.
+"""
 
 FINEST = 64
 """Rows and columns of a map at most."""
@@ -45,9 +48,10 @@ def maps(
     # MONAI's hooks stay on what it is given, and its gradients are not to reach the resident's.
     module = copy.deepcopy(resident.module).requires_grad_(False).eval()
     cam = GradCAM(module, layer, upsampler=lambda size: _coarse, postprocessing=_scaled)
+    step = max(1, min(AT_ONCE, PIXELS // int(np.prod(images.shape[2:]))))
     for one in sorted(set(chosen.tolist())):  # a pass is for one class
         rows = np.flatnonzero(chosen == one)
-        for some in (rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)):
+        for some in (rows[i : i + step] for i in range(0, len(rows), step)):
             pixels = normalised(images[some], resident.device).requires_grad_()
             made = cam(pixels, class_idx=int(one))[:, 0].cpu().numpy()
             if not found.size:
