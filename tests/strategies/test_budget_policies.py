@@ -217,8 +217,8 @@ def test_reasons_state_the_statistics_and_the_limit() -> None:
     )
     by_mass = UncertaintyMass().allocate(reports, [], 10, rng)["a"].reason
     assert by_mass == (
-        "8 of 10: uncertainty mass 172.5 of 200.3, 295.3 as told (300 unlabeled cases), trusted for 50%, "
-        "the rest equal for 2 sites"
+        "8 of 10: uncertainty mass 172.5 of 200.3, 295.3 as told (300 unlabeled cases), "
+        "trusted for 50%, the rest equal for 2 sites"
     )
     floored = Proportional(floor=3).allocate([report("a", 97, 99), report("b", 3, 9)], [], 20, rng)
     assert floored["b"].reason.endswith("; the floor is 3")
