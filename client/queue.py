@@ -42,7 +42,7 @@ def waiting(store: SiteStore, study: Study, cycle: int) -> list[Opening]:
 
     None once the grant is spent or the cycle is closed.
     """
-    return [turn.opening for turn in turns(store, study, cycle)]
+    return [turn.opening for turn in turns(store, study, cycle) if turn.open]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Turn:
         given: who has answered it.
         owed: readers who took their answer back; a new one of theirs costs nothing.
         stage: "repeat" where it comes back to one reader, who is not to know; see `client.repeats`.
+        open: to everybody who has not answered; else it has answers enough, and may be answered
+            again by those who took theirs back.
     """
 
     opening: Opening
@@ -61,10 +63,11 @@ class Turn:
     given: frozenset[str]
     owed: frozenset[str] = _NOBODY
     stage: Stage = "blind"
+    open: bool = True
 
     def may(self, reader: str) -> bool:
-        """Whether this reader has not answered it yet."""
-        return reader not in self.given
+        """Whether this reader has not answered it yet, and may."""
+        return reader not in self.given and (self.open or reader in self.owed)
 
 
 def turns(store: SiteStore, study: Study, cycle: int, *, case: int | None = None) -> list[Turn]:
@@ -122,7 +125,9 @@ class _State:
             if not self.owed:
                 return Turn(opening, False, _NOBODY)
             given = {}
-        who = frozenset(r for case, r in self.owed if case == opening.case)
+        who = _NOBODY
+        if self.owed:
+            who = frozenset(r for case, r in self.owed if case == opening.case)
         if self.paid and not who:
             return None
         enough = bool(self.people) and self.people <= given.keys()
@@ -130,6 +135,8 @@ class _State:
             return Turn(opening, False, frozenset(given), who)
         if opening.case in self.disagreeing and not self.adjudicators <= given.keys():
             return Turn(opening, True, frozenset(given), who)
+        if who - self.adjudicators:
+            return Turn(opening, False, frozenset(given), who, open=False)
         return None
 
 

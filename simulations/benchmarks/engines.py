@@ -1,5 +1,6 @@
 """How fast the local engine is: against a plain PyTorch loop, Ray, NVFLARE and MONAI's transforms;
-what the coordination service needs for many sites, the daemon at one, and a round over real ones.
+what the coordination service needs for many sites, the daemon at one, and a round over real ones;
+the reading room in a real browser, and imports.
 
     python -m simulations.benchmarks.engines [--quick] [--only NAME] [--repeats N] [--json FILE]
 
@@ -29,10 +30,12 @@ def benchmarks() -> Mapping[str, Benchmark]:
     from simulations.benchmarks.coordination import coordination
     from simulations.benchmarks.daemon import daemon
     from simulations.benchmarks.federation import federation
+    from simulations.benchmarks.imports import imports
     from simulations.benchmarks.memory import memory
     from simulations.benchmarks.nvflare_rounds import against_nvflare
     from simulations.benchmarks.overhead import overhead, workers
     from simulations.benchmarks.ray_rounds import against_ray
+    from simulations.benchmarks.room import room
     from simulations.benchmarks.start import start
 
     return {
@@ -46,6 +49,8 @@ def benchmarks() -> Mapping[str, Benchmark]:
         "coordination": coordination,
         "daemon": daemon,
         "federation": federation,
+        "room": room,
+        "import": imports,
     }
 
 

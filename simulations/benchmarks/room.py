@@ -39,8 +39,8 @@ def _shown(size: int, goal: float, cases: int, runs: int) -> Iterator[Line]:
         with tempfile.TemporaryDirectory() as place:
             home, _ = home_of_images(Path(place), cases, size)
             let_in(home, ["reader-0"])
-            with serving(home) as address:
-                found.append(answered(address, cases - 4))
+            with serving(home) as served:
+                found.append(answered(served.address, cases - 4))
     what = f"answer to next case painted, {size} x {size}, p95"
     high = tuple(_percentile(one, 95) for one in found)
     count = len(found[0])
@@ -55,8 +55,8 @@ def _dragged(size: int, runs: int) -> Iterator[Line]:
         with tempfile.TemporaryDirectory() as place:
             home, _ = home_of_images(Path(place), 2, size)
             let_in(home, ["reader-0"])
-            with serving(home) as address:
-                found.append(dragged(address))
+            with serving(home) as served:
+                found.append(dragged(served.address))
     yield Line(
         f"window drawn anew while dragged, {size} x {size}",
         tuple(found),
@@ -74,10 +74,11 @@ def _saved(each: int, runs: int) -> Iterator[Line]:
         ("1.0", "each after a pause of up to a second", 150.0),
         ("0", "each without any pause", None),
     ):
-        found, lost = [], 0
+        found, cpu, lost = [], [], 0
         for _ in range(runs):
-            times, missing = _answers(think, each)
+            times, seconds, missing = _answers(think, each)
             found.append(times)
+            cpu.append(seconds * 1000 / len(times))
             lost += missing
         yield Line(
             f"{READERS} readers, {words}: saved, p99",
@@ -89,31 +90,34 @@ def _saved(each: int, runs: int) -> Iterator[Line]:
             f"{len(found[0])} answers a run; a sync of this disk takes {sync_ms():.1f} ms",
             failed=f"{lost} saved answers are not in the database" if lost else "",
         )
+        what = "the same, the room's processor time for each"
+        yield Line(what, tuple(cpu), "at most", None, unit="ms")
 
 
-def _answers(think: str, each: int) -> tuple[list[float], int]:
-    """Milliseconds of every answer of one run, and how many of those saved were lost."""
+def _answers(think: str, each: int) -> tuple[list[float], float, int]:
+    """One run: milliseconds of every answer, the room's processor seconds, answers lost."""
     from client.home import open_store
 
     with tempfile.TemporaryDirectory() as place:
         home, study = home_of_cases(Path(place), READERS * (each + 2))
         let_in(home, [f"reader-{i}" for i in range(READERS)])
-        with serving(home) as address:
-            port = address.rstrip("/").rpartition(":")[2]
+        with serving(home) as served:
+            port = served.address.rstrip("/").rpartition(":")[2]
             worker = [sys.executable, "-m", "simulations.benchmarks.room_readers", port]
             said = subprocess.run(  # noqa: S603 - our own command
-                [*worker, study.identity, str(READERS), str(each), think],
+                [*worker, str(served.pid), study.identity, str(READERS), str(each), think],
                 cwd=ROOT,
                 check=True,
                 stdout=subprocess.PIPE,
             )
+            cpu = served.cpu() - json.loads(said.stdout)["before"]
         told = json.loads(said.stdout)
         with closing(open_store(home)) as store:
             rows = store.connection.execute("SELECT submission FROM readings").fetchall()
     kept = [row[0] for row in rows]
     if len(kept) != len(set(kept)) or len(told["saved"]) != READERS * each:
         raise RuntimeError("an answer was kept twice, or was not answered")
-    return list(told["ms"]), len(set(told["saved"]) - set(kept))
+    return list(told["ms"]), cpu, len(set(told["saved"]) - set(kept))
 
 
 def _percentile(values: list[float], part: int) -> float:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.study import Study, parse
@@ -14,6 +15,26 @@ from simulations.benchmarks.dicom_files import x_rays
 
 ROOT = Path(__file__).resolve().parents[2]  # not from `runs`, which brings torch
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a minute
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A room that is served.
+
+    Attributes:
+        address: with its scheme.
+        pid: of the program.
+    """
+
+    address: str
+    pid: int
+
+    def cpu(self) -> float:
+        """Seconds of a processor that the program has had."""
+        import psutil
+
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
 
 
 def study_of(size: int) -> Study:
@@ -88,8 +109,8 @@ def let_in(home: Path, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[str]:
-    """`python -m client.room` on that home; its address, once it answers."""
+def serving(home: Path) -> Iterator[Served]:
+    """`python -m client.room` on that home, once it answers."""
     import httpx
 
     from client.home import Deployment, read_config
@@ -108,7 +129,7 @@ def serving(home: Path) -> Iterator[str]:
             if child.poll() is not None or time.monotonic() > until:
                 raise RuntimeError("the reading room did not start")
             time.sleep(0.05)
-        yield address
+        yield Served(address, child.pid)
     finally:
         child.terminate()
         child.wait(20)

@@ -1,10 +1,11 @@
 """Many readers of one room at once, each on a connection of its own, in one small program.
 
-    python -m simulations.benchmarks.room_readers PORT STUDY READERS ANSWERS THINK
+    python -m simulations.benchmarks.room_readers PORT PID STUDY READERS ANSWERS THINK
 
 lets that many readers sign in and answer, in waves of one answer each that start at one instant
 (THINK "wave"), with a pause of up to THINK seconds before each, or without any (0), and
-prints milliseconds from request to "saved" and the submissions that were saved, as JSON.
+prints milliseconds from request to "saved", the submissions that were saved, and the processor
+seconds that the room (PID) had had before the first answer, as JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import secrets
 import sys
 import time
 from typing import Any
+
+import psutil
 
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a minute
 
@@ -88,13 +91,25 @@ class Reader:
         return said
 
 
-async def read(port: int, study: str, count: int, answers: int, think: str) -> dict[str, Any]:
-    """What all of them saw."""
+async def read(
+    where: tuple[int, int], study: str, count: int, answers: int, think: str
+) -> dict[str, Any]:
+    """What all of them saw.
+
+    Args:
+        where: port and process of the room.
+        study: its identity.
+        count: readers.
+        answers: of each.
+        think: see above.
+    """
+    port, pid = where
     readers = [Reader(port, study) for _ in range(count)]
     for number, reader in enumerate(readers):
         await reader.sign_in(f"reader-{number}")
     for reader in readers:
         await reader.begin()
+    times = psutil.Process(pid).cpu_times()
     found: list[tuple[float, str]] = []
     if think == "wave":
         for _ in range(answers):
@@ -103,7 +118,11 @@ async def read(port: int, study: str, count: int, answers: int, think: str) -> d
     else:
         alone = [_alone(reader, answers, float(think)) for reader in readers]
         found = [one for each in await asyncio.gather(*alone) for one in each]
-    return {"ms": [ms for ms, _ in found], "saved": [saved for _, saved in found]}
+    return {
+        "ms": [ms for ms, _ in found],
+        "saved": [saved for _, saved in found],
+        "before": times.user + times.system,
+    }
 
 
 async def _alone(reader: Reader, answers: int, think: float) -> list[tuple[float, str]]:
@@ -116,5 +135,6 @@ async def _alone(reader: Reader, answers: int, think: float) -> list[tuple[float
 
 
 if __name__ == "__main__":
-    where, what, many, each, pause = sys.argv[1:]
-    print(json.dumps(asyncio.run(read(int(where), what, int(many), int(each), pause))))
+    port, pid, what, many, each, pause = sys.argv[1:]
+    seen = asyncio.run(read((int(port), int(pid)), what, int(many), int(each), pause))
+    print(json.dumps(seen))

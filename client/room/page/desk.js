@@ -138,6 +138,7 @@ export async function bring(offer, place, ahead) {
     put(image);
     room.clock.start();
     room.shelf.ahead(ahead);
+    if (ahead.length) room.shelf.fetch(ahead[0]).then(idly(prepare), () => {}); // a colleague was quicker
     room.shelf.fill(image);
   } catch (error) {
     if (error instanceof Refused && error.status === 410) say("Its image cannot be had. Press x, and say why.", "bad");
@@ -159,6 +160,15 @@ export function put(image) {
   room.viewer.set(image);
   edges(image.header.directions);
   presets();
+}
+
+// While nothing else is to be done, the next case goes through its window: its answer is not waited for.
+function idly(act) {
+  return (image) => setTimeout(() => requestIdleCallback(() => act(image), { timeout: 500 }), 50);
+}
+
+function prepare(image) {
+  if (room.image) room.viewer.prepare(image);
 }
 
 function placeOf(position) {

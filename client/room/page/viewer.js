@@ -1,6 +1,7 @@
 // Canvas 2D: window and level on 16-bit data, zoom, pan, slices. No WebGL.
 
 const LEVELS = 65536;
+const STILL = 150; // ms after the last change of the window until it is drawn at its finest
 const CT = [
   { name: "Soft tissue", centre: 40, width: 400 }, { name: "Lung", centre: -600, width: 1500 },
   { name: "Bone", centre: 400, width: 1800 }, { name: "Brain", centre: 40, width: 80 },
@@ -12,8 +13,10 @@ export class Viewer {
     this.context = canvas.getContext("2d", { alpha: false });
     this.changed = changed; // told whenever something was drawn
     this.plane = document.createElement("canvas"); // the slice, one pixel each, windowed
+    this.spare = document.createElement("canvas"); // the next case's, developed ahead
     this.table = new Uint32Array(LEVELS);
     this.image = null;
+    this.next = null; // the image that `spare` shows
     this.veil = null; // a map over some slices: its canvas, which slices, and whether it is shown
     this.waiting = false;
     new ResizeObserver(() => this.draw()).observe(canvas);
@@ -22,8 +25,22 @@ export class Viewer {
   set(image) {
     this.image = image;
     this.number = image.header.slice;
-    this.presets = presetsOf(image);
+    this.presets = image.presets = image.presets || presetsOf(image);
     this.reset();
+    if (this.next !== image) return;
+    [this.plane, this.spare] = [this.spare, this.plane];
+    this.next = null;
+    this.frame = null;
+    this.stale = false;
+  }
+
+  // Put an image through its first window before it is asked for.
+  prepare(image) {
+    if (this.next === image || image === this.image) return;
+    image.presets = image.presets || presetsOf(image);
+    const look = { ...image.presets[0], inverted: false };
+    develop(image, image.header.slice, this.spare, this.tabulate(image.header, look));
+    this.next = image;
   }
 
   clear() {
@@ -55,6 +72,9 @@ export class Viewer {
     this.centre += down * step;
     this.named = "";
     this.stale = true;
+    this.quick = true; // fine smoothing costs more than a frame's time
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => { this.quick = false; this.draw(); }, STILL);
     this.draw();
   }
 
@@ -117,7 +137,7 @@ export class Viewer {
       const tall = header.spacing[1] && header.spacing[2] ? header.spacing[1] / header.spacing[2] : 1;
       const fit = Math.min(width / header.width, height / (header.height * tall)) * this.zoom;
       context.imageSmoothingEnabled = fit < 12;
-      context.imageSmoothingQuality = "high";
+      context.imageSmoothingQuality = this.quick ? "low" : "high";
       const wide = header.width * fit;
       const high = header.height * tall * fit;
       context.drawImage(
@@ -135,46 +155,26 @@ export class Viewer {
 
   // The slice through the window, into `plane`.
   develop() {
-    const { header, slices } = this.image;
-    const pixels = slices.get(this.number);
-    if (!pixels) return;
+    if (!this.image.slices.has(this.number)) return; // it is on its way
+    const look = { centre: this.centre, width: this.width, inverted: this.inverted };
+    this.frame = develop(this.image, this.number, this.plane, this.tabulate(this.image.header, look), this.frame);
     this.stale = false;
-    const { width, height, channels } = header;
-    if (this.plane.width !== width || this.plane.height !== height) {
-      this.plane.width = width;
-      this.plane.height = height;
-      this.frame = null;
-    }
-    const context = this.plane.getContext("2d");
-    this.frame = this.frame || context.createImageData(width, height);
-    const table = this.tabulate(header);
-    if (channels === 1) {
-      const out = new Uint32Array(this.frame.data.buffer);
-      for (let i = 0; i < out.length; i += 1) out[i] = table[pixels[i] & 0xffff];
-    } else {
-      const out = this.frame.data;
-      for (let i = 0, j = 0; i < out.length; i += 4, j += 3) {
-        out[i] = table[pixels[j]] & 0xff;
-        out[i + 1] = table[pixels[j + 1]] & 0xff;
-        out[i + 2] = table[pixels[j + 2]] & 0xff;
-        out[i + 3] = 255;
-      }
-    }
-    context.putImageData(this.frame, 0, 0);
   }
 
   // What every stored value looks like: opaque grey, as little-endian RGBA.
-  tabulate(header) {
-    const low = this.centre - this.width / 2;
-    const flip = header.inverted !== this.inverted;
+  tabulate(header, { centre, width, inverted }) {
+    const { table } = this;
+    const flip = header.inverted !== inverted;
+    const scale = 255 / width;
+    const start = (header.intercept - (centre - width / 2)) * scale + 0.5;
+    const step = header.slope * scale;
     for (let i = 0; i < LEVELS; i += 1) {
-      const stored = header.signed && i > 32767 ? i - LEVELS : i;
-      const part = (stored * header.slope + header.intercept - low) / this.width;
-      let grey = Math.round(255 * Math.min(Math.max(part, 0), 1));
+      const part = (header.signed && i > 32767 ? i - LEVELS : i) * step + start;
+      let grey = part > 255 ? 255 : part < 0 ? 0 : part | 0;
       if (flip) grey = 255 - grey;
-      this.table[i] = (0xff000000 | (grey << 16) | (grey << 8) | grey) >>> 0;
+      table[i] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
     }
-    return this.table;
+    return table;
   }
 
   get readout() {
@@ -190,6 +190,34 @@ export class Viewer {
   }
 }
 
+// A slice through a table, onto a canvas of its size; the pixels that were put there, to be used again.
+function develop({ header, slices }, number, canvas, table, before = null) {
+  const pixels = slices.get(number);
+  const { width, height, channels } = header;
+  let frame = before;
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+    frame = null;
+  }
+  const context = canvas.getContext("2d");
+  if (!frame || frame.width !== width || frame.height !== height) frame = context.createImageData(width, height);
+  if (channels === 1) {
+    const out = new Uint32Array(frame.data.buffer);
+    for (let i = 0; i < out.length; i += 1) out[i] = table[pixels[i] & 0xffff];
+  } else {
+    const out = frame.data;
+    for (let i = 0, j = 0; i < out.length; i += 4, j += 3) {
+      out[i] = table[pixels[j]] & 0xff;
+      out[i + 1] = table[pixels[j + 1]] & 0xff;
+      out[i + 2] = table[pixels[j + 2]] & 0xff;
+      out[i + 3] = 255;
+    }
+  }
+  context.putImageData(frame, 0, 0);
+  return frame;
+}
+
 // The source's windows, then what this very image holds: its bulk, and all of it.
 function presetsOf({ header, slices }) {
   const pixels = slices.get(header.slice);
@@ -197,7 +225,9 @@ function presetsOf({ header, slices }) {
   const found = header.windows.map((w) => ({ ...w, name: w.name || "Standard" }));
   if (header.channels === 3) return [{ name: "Colour", centre: 127.5, width: 255 }];
   const step = Math.max(1, Math.floor(pixels.length / 40_000));
-  const sample = pixels.filter((_, i) => i % step === 0).sort();
+  const sample = new pixels.constructor(Math.floor(pixels.length / step));
+  for (let i = 0; i < sample.length; i += 1) sample[i] = pixels[i * step];
+  sample.sort();
   const at = (share) => shown(sample[Math.floor(share * (sample.length - 1))]);
   if (header.unit === "HU") found.push(...CT);
   const between = (name, a, b) => ({ name, centre: (a + b) / 2, width: Math.max(Math.abs(b - a), 1) });
