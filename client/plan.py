@@ -9,6 +9,8 @@ from typing import Any
 
 from client.examining import plain
 from client.leaving import leaving, sentences
+from client.plan_again import again
+from client.privacy.words import plan_words
 from client.receiving import readable
 from client.store.offer_shelf import Offer
 from client.versions import versions
@@ -72,18 +74,12 @@ def plan_of(offer: Offer, stands: str, others: Sequence[Offer], least_patients: 
         _splits(study),
         _choices(study),
         Part("What leaves this building", sentences(leaves, least_patients)),
-        Part("Privacy", (_PRIVACY,)),
+        Part("Privacy", plan_words(study)),
         _versions(offer),
         Part("What is approved", (f"Study {offer.identity}", f"First weights {offer.weights}")),
         _changes(before, changed),
     )
     return Plan(offer.identity, offer.weights, study.name, stands, parts, leaves, changed)
-
-
-_PRIVACY = (
-    "Updates may reveal images: there is no differential privacy in this study. Whoever runs the "
-    "server sees each site's trained model."
-)
 
 
 def _who(offer: Offer, study: Study) -> Part:
@@ -121,6 +117,7 @@ def _asked(study: Study) -> Part:
             f"For each case {how}, or unsure, or not readable:",
             *classes,
             f"{_count(readers, 'physician')} {'reads' if readers == 1 else 'read'} each case.",
+            *again(study),
             *_afterwards(study),
         ),
     )

@@ -286,3 +286,20 @@ class Leases(RuleBasedStateMachine):
 
 TestLeases = Leases.TestCase
 TestLeases.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+def test_a_doubt_taken_back_may_be_answered_though_others_settled_it(
+    rig: Callable[..., Rig],
+) -> None:
+    room = rig(people="abc", cases=1, grant=4)
+    room.next("a")
+    room.say("a", 0, None)
+    assert room.next("b") == 0
+    room.say("b", 0, 1)
+    assert room.desk.undo(room.study, room.who["a"]) == 0
+    assert room.waiting == 0  # the cycle waits for no second thought
+    assert room.next("c") is None
+    assert room.next("a") == 0
+    room.say("a", 0, 1)
+    assert spent(room.store, room.study, 0) == 2
+    assert room.labels() == [(0.0, 1.0)]
