@@ -17,6 +17,7 @@ from client import (
     cli_join,
     cli_practice,
     cli_preflight,
+    cli_privacy,
     cli_readers,
     cli_studies,
 )
@@ -38,6 +39,7 @@ app.add_typer(cli_practice.app, name="practice")
 app.add_typer(cli_agreement.app)
 app.add_typer(cli_preflight.app)
 app.add_typer(cli_audit.app)
+app.add_typer(cli_privacy.app)
 app.add_typer(cli_exports.app)
 app.add_typer(cli_demo.app)
 

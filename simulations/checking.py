@@ -10,6 +10,7 @@ from typing import Any
 
 from client.cases.cases import Cases
 from client.cases.open import open_cases
+from client.privacy.words import plan_words
 from protocol.records import Indices
 from protocol.study import Study, load
 from simulations.hospitals import rows_of, site_key
@@ -76,6 +77,7 @@ class Checked:
             f"{study.training.rounds_per_cycle} rounds a cycle, query {study.query.strategy}, "
             f"{study.budget.total} {study.budget.unit} by {study.budget.policy}",
         ]
+        lines += [f"  {words}" for words in plan_words(study)]
         if self.expected:
             lines.append("expected half-widths of the 95 % intervals when the budget is spent:")
         for name, e in self.expected.items():

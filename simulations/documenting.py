@@ -23,6 +23,7 @@ from simulations.template import template
 from strategies.aggregation import AGGREGATION
 from strategies.budget import BUDGET
 from strategies.consensus import CONSENSUS
+from strategies.private import READS, rule_of
 from strategies.query import QUERY
 from strategies.stopping import STOPPING
 
@@ -121,6 +122,10 @@ def _strategies() -> Iterator[str]:
             yield f"### `{name}`\n"
             yield f"{inspect.getdoc(row) or ''}\n"
             signature = str(inspect.signature(row)).split(" ->")[0]
+            if table is QUERY:
+                yield f"In a private study: it {rule_of(name)}.\n"
+            if table is BUDGET:
+                yield f"In a private study: {'accepted' if name in READS else 'refused'}.\n"
             yield f"Arguments: `{signature}`\n" if signature != "()" else "No arguments.\n"
 
 

@@ -1,4 +1,4 @@
-"""What may be chosen in a private study, and what is known of its privacy: by strategy and policy."""
+"""What a private study may choose, and what is known of the privacy of each choice."""
 
 from __future__ import annotations
 

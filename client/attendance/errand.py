@@ -11,6 +11,7 @@ from client.audit.chain import Entry, note
 from client.audit.heads import Signed, genuine, hash_at, keep, kept, public_key
 from client.examining import OfferRefused, plain, wrong_names
 from client.paths import HomePaths
+from client.privacy.lost import forgot
 from client.receiving import keep as keep_offer
 from client.receiving import readable, refuse
 from client.store.offer_shelf import Offer
@@ -92,6 +93,7 @@ class Errands:
         with self.store.transaction():
             if left > int(self.store.cases.fact(BRANCH_LEFT, "0")):  # once for each
                 note(self.store, "restored", words=words)
+                forgot(self.store)
                 self.store.cases.set_fact(BRANCH_LEFT, str(left))
         return "the audit log is not the one that the server has signed: restored from a copy?"
 

@@ -34,7 +34,7 @@ def per_sample(resident: Resident) -> Iterator[GradSampleModule]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within the block torch does not warn that images, the first layer's input, need no gradient."""
+    """Within the block torch does not warn that the first layer's input needs no gradient."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
         yield

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from client.privacy.account import OverBudget, PrivacyAccount, Wanted
 from client.privacy.accounting import Cost, noise_for
+from client.privacy.lost import settle
 from client.site import Site
 from client.store.privacy_shelf import Charge
 from client.store.store import SiteStore
@@ -31,6 +32,7 @@ def reserve(site: Site, study: Study, key: StepKey) -> list[Charge]:
     account = account_of(site.store, study)
     if account is None or key.step not in _WANTED:
         return []
+    settle(account, study, key)
     known = site.store.privacy.of_step(key)
     return known or account.reserve(key, _WANTED[key.step](account, study, key))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.privacy.account import OverBudget
-from client.privacy.chance import Chance, chance, discrete_gaussian
+from client.privacy.chance import chance, discrete_gaussian
 from client.privacy.patients import sampled
 from client.privacy.spending import AUDIT, LOCKED, MASS, POOL
 from client.scored_pool import ScoredPool

@@ -15,7 +15,9 @@ def close(site: Site, study: Study, cycle: int) -> SiteProgress:
 
     What was open and not read goes back to the pool with the next cycle.
     """
-    reserve(site, study, StepKey(study.identity, cycle, "close"))
+    key = StepKey(study.identity, cycle, "close")
+    reserve(site, study, key)
     with site.store.transaction():
         site.store.cycles.close(study.identity, cycle, now())
+        site.store.privacy.release(key, "done")
     return told_progress(site.store, study, cycle, site.name)

@@ -1,4 +1,4 @@
-"""DP-SGD: the patient is the unit, gradients are those of a loop, and the noise is as large as said."""
+"""DP-SGD: the patient is the unit, gradients are a loop's, the noise is as large as said."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_dp_sgd_the_systems_generator_is_normal_uniform_and_unseeded() -> None:
     assert float(drawn.std()) == pytest.approx(1.0, abs=0.02)
     assert not np.array_equal(source.normal(8), source.normal(8))
     assert 0 <= source.uniform(1000).min() < 0.05 < 0.95 < source.uniform(1000).max() < 1
-    assert set(source.below(3) for _ in range(200)) == {0, 1, 2}
+    assert {source.below(3) for _ in range(200)} == {0, 1, 2}
 
 
 @pytest.mark.parametrize("deviation", [0.7, 4.0])

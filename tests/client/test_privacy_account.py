@@ -1,0 +1,329 @@
+"""The PrivacyAccount: hand-checked sums, a filter that holds, charges that no kill can lose."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from client.home import HomeConfig, make_home
+from client.keys import SiteKey
+from client.learning.networks import initial_arrays
+from client.opening import open_home
+from client.privacy import spending
+from client.privacy.account import OverBudget, PrivacyAccount, Wanted, due_delta, recomputed
+from client.privacy.accounting import (
+    ORDERS,
+    Cost,
+    best_order,
+    epsilon,
+    gaussian,
+    noise_for,
+    room,
+    subsampled,
+)
+from client.privacy.lost import forgot
+from client.privacy.words import document, plan_words, text
+from client.site import Arrival, Site, enrol
+from protocol.codec import digest
+from protocol.privacy import Privacy
+from protocol.records import Grant, SiteEvaluation, SiteReport, SiteUpdate, StepKey
+from protocol.steps import Code, Reply, Selected, StepRequest
+from protocol.study import Study, StudyError, parse
+from strategies.chosen import decisions
+from strategies.private import CONDITIONAL
+
+CLASSES = [{"name": "a", "definition": "a"}, {"name": "b", "definition": "b"}]
+
+
+def _study(**tables: object) -> Study:
+    return parse(
+        {
+            "schema": 1,
+            "name": "private",
+            "task": {"classes": CLASSES, "image": [1, 8, 8]},
+            "network": {"name": "tiny-cnn"},
+            "training": {"start": "warm", "rounds_per_cycle": 2, "min_steps": 2, "max_steps": 4},
+            "query": {"strategy": "entropy"},
+            "budget": {"total": 24, "per_cycle": 12},
+            "privacy": {"epsilon": 4.0},
+        }
+        | tables
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A simulated site with 60 patients of two images each."""
+    home = tmp_path / "north"
+    images = np.random.default_rng(1).integers(0, 256, (120, 1, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    make_home(
+        home,
+        HomeConfig(
+            name="north", number=0, images="../images.npy", durable=False, allow_import=True
+        ),
+    )
+    opened = open_home(home)
+    names = [f"case {i}" for i in range(120)]
+    arrival = Arrival(names, [f"p{i // 2}" for i in range(120)], ["pool"] * 120, range(120))
+    enrol(opened.store, SiteKey(b"k" * 32), arrival, clustered=True)
+    yield opened
+    opened.store.close()
+
+
+def _approved(site: Site, study: Study) -> None:
+    with site.store.transaction():
+        site.store.steps.approve(study, digest(initial_arrays(study)))
+
+
+def _ask(
+    site: Site, study: Study, step: str, cycle: int = 0, round_: int = 0, grant: int | None = None
+) -> Reply:
+    from client.dispatch import answer
+
+    arrays = initial_arrays(study) if step in ("report", "train", "evaluate") else {}
+    given = None if grant is None else Grant(grant, "words")
+    key = StepKey(study.identity, cycle, step, round_)
+    return answer(site, StepRequest(key, 1, arrays, given))
+
+
+def test_privacy_account_the_plain_gaussian_is_what_the_formula_says_by_hand() -> None:
+    # order 4, noise 2: 4 / (2 * 4) = 0.5 nats; plus log(3/4) - (log 1e-5 + log 4) / 3
+    assert gaussian(2.0, 4.0) == pytest.approx(0.5)
+    by_hand = 0.5 + math.log(0.75) + (math.log(1e5) - math.log(4)) / 3
+    assert epsilon(0.5, 4.0, 1e-5) == pytest.approx(by_hand) == pytest.approx(3.5879, abs=1e-3)
+    assert epsilon(0.0, 4.0, 1e-5) == 0
+    assert room(by_hand, 4.0, 1e-5) == pytest.approx(0.5)
+
+
+def test_privacy_account_a_published_subsampled_value() -> None:
+    """Flower's notes tried Opacus with (1.1, 0.1, 10) then 20 steps: 2.84 then 3.50 at 1e-5."""
+    both = []
+    for steps in (10, 20):
+        costs = {a: Cost("dp-sgd", 1.1, 0.1, steps).rdp(a) for a in ORDERS}
+        both.append(min(epsilon(rdp, a, 1e-5) for a, rdp in costs.items()))
+    assert both == [pytest.approx(2.84, abs=0.03), pytest.approx(3.50, abs=0.03)]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
+@pytest.mark.parametrize("noise", [0.6, 1.0, 5.0])
+def test_privacy_account_agrees_with_opacus(share: float, noise: float) -> None:
+    analysis = pytest.importorskip("opacus.accountants.analysis.rdp")
+    orders = [1.25, 2.0, 3.75, 7.5, 16.0, 64.0]
+    wanted = analysis.compute_rdp(q=share, noise_multiplier=noise, steps=1, orders=orders)
+    assert [subsampled(share, noise, a) for a in orders] == pytest.approx(list(wanted), rel=1e-6)
+
+
+def test_privacy_account_noise_for_a_target_is_the_least_that_meets_it() -> None:
+    noise = noise_for(0.5, 0.1, 100, 8.0)
+    assert Cost("dp-sgd", noise, 0.1, 100).rdp(8.0) <= 0.5
+    assert Cost("dp-sgd", noise - 0.001, 0.1, 100).rdp(8.0) > 0.5
+    with pytest.raises(ValueError, match="accepted is one that noise can meet"):
+        noise_for(0.0, 0.1, 1, 8.0)
+
+
+def test_privacy_account_delta_is_at_most_one_in_ten_patients() -> None:
+    for patients in (1, 9, 60, 100, 1234):
+        assert due_delta(Privacy(), patients) <= 1 / (10 * patients)
+    assert due_delta(Privacy(delta=1e-7), 60) == 1e-7
+    assert due_delta(Privacy(delta=5e-3), 60) == 1e-3
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    asked=st.lists(
+        st.tuples(st.floats(0.3, 50), st.floats(0.01, 1), st.integers(1, 200)), max_size=12
+    ),
+    budget=st.floats(0.1, 10),
+)
+def test_privacy_account_the_filter_holds_whatever_is_asked_next(
+    site: Site, asked: list[tuple[float, float, int]], budget: float
+) -> None:
+    study = _study(
+        name=f"x{abs(hash((budget, tuple(asked)))) % 10**9}", privacy={"epsilon": budget}
+    )
+    _approved(site, study)
+    assert study.privacy is not None
+    account = PrivacyAccount(site.store, study.identity, study.privacy)
+    costs = dict.fromkeys(ORDERS, 0.0)
+    for i, (noise, share, steps) in enumerate(asked):
+        # the adversary looks at what is left and asks for just that, or for more
+        cost = Cost("dp-sgd", noise, share, steps)
+        try:
+            account.reserve(StepKey(study.identity, 0, "train", i), [Wanted("training", "t", cost)])
+        except OverBudget:
+            continue
+        costs = {a: v + cost.rdp(a) for a, v in costs.items()}
+    assert account.epsilon("training") <= budget * (1 + 1e-6)
+    delta = account.opened().delta
+    assert min(epsilon(v, a, delta) for a, v in costs.items()) <= budget * (1 + 1e-6)
+    rows = site.store.privacy.all(study.identity)
+    again = recomputed(rows, account.opened().order)["training"]
+    assert again == pytest.approx(site.store.privacy.spent(study.identity, "training"))
+
+
+def test_privacy_account_a_whole_cycle_is_charged_and_stays_within_the_budget(site: Site) -> None:
+    study = _study()
+    _approved(site, study)
+    report = _ask(site, study, "report")
+    assert isinstance(report, SiteReport)
+    assert (report.labeled, set(report.predicted), report.prequential_count) == (0, {0}, 0)
+    assert 20 < report.pool < 85  # of patients, 51 or so, with noise; not of the 102 cases
+    assert isinstance(selected := _ask(site, study, "select", grant=12), Selected)
+    assert selected.opened == 12
+    for round_ in range(2):
+        update = _ask(site, study, "train", round_=round_)
+        assert isinstance(update, SiteUpdate)  # nobody has read a case: noise leaves all the same
+        assert (update.weight, update.loss) == (10.0, 0.0)
+        start = initial_arrays(study)
+        assert any(not np.array_equal(update.arrays[k], start[k]) for k in start)
+    assert isinstance(_ask(site, study, "evaluate", round_=2), SiteEvaluation)
+    told = spending.account_of(site.store, study)
+    assert told is not None
+    assert 0 < told.epsilon("training") < 4
+    assert all(c.released for c in site.store.privacy.all(study.identity))
+    words = document(told, study)
+    assert words["scopes"]["training"]["spent"] == pytest.approx(
+        words["scopes"]["training"]["recomputed"]
+    )
+    assert CONDITIONAL in text(words)
+    assert "patients of the pool, given the chosen cases:" in text(words)
+
+
+def test_privacy_account_a_repeated_message_sends_the_same_bytes_and_charges_nothing(
+    site: Site,
+) -> None:
+    study = _study()
+    _approved(site, study)
+    first = _ask(site, study, "report")
+    rows = site.store.privacy.all(study.identity)
+    assert _ask(site, study, "report") == first
+    assert site.store.privacy.all(study.identity) == rows
+
+
+def test_privacy_account_a_step_that_dies_after_its_charge_keeps_it_and_uses_it_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from client import dispatch
+
+    study = _study()
+    _approved(site, study)
+    _ask(site, study, "report")
+    _ask(site, study, "select", grant=12)
+    before = site.store.privacy.spent(study.identity, "training")
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setitem(dispatch.STEPS, "train", dies)  # type: ignore[arg-type]  # a kill
+        with pytest.raises(KeyboardInterrupt):
+            _ask(site, study, "train")
+    spent = site.store.privacy.spent(study.identity, "training")
+    (charge,) = site.store.privacy.of_step(StepKey(study.identity, 0, "train"))
+    assert spent > before
+    assert not charge.released
+    assert isinstance(_ask(site, study, "train"), SiteUpdate)
+    assert site.store.privacy.spent(study.identity, "training") == spent
+    assert site.store.privacy.of_step(StepKey(study.identity, 0, "train"))[0].released
+
+
+def test_privacy_account_an_overdraw_is_refused_before_any_data_is_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = _study(privacy={"epsilon": 1.0, "noise": 0.5})
+    _approved(site, study)
+    _ask(site, study, "report")
+    _ask(site, study, "select", grant=12)
+    monkeypatch.setattr(
+        type(site.store.readings), "labels", lambda *_: pytest.fail("labels were read")
+    )
+    rows = site.store.privacy.all(study.identity)
+    with pytest.raises(OverBudget) as refused:
+        _ask(site, study, "train")
+    assert refused.value.code is Code.OVER_BUDGET
+    assert site.store.privacy.all(study.identity) == rows
+
+
+def test_privacy_account_rows_are_never_changed_or_deleted(site: Site) -> None:
+    study = _study()
+    _approved(site, study)
+    _ask(site, study, "report")
+    for sql in ("UPDATE privacy_charges SET rdp = 0", "DELETE FROM privacy_charges"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            site.store.connection.execute(sql)
+
+
+def test_privacy_account_a_restored_copy_charges_what_it_forgot_before_anything_leaves(
+    site: Site,
+) -> None:
+    study = _study()
+    _approved(site, study)
+    _ask(site, study, "report")
+    with site.store.transaction():
+        forgot(site.store)  # the server has signed more than this log holds
+    _ask(site, study, "select", grant=12)
+    account = spending.account_of(site.store, study)
+    assert account is not None
+    before = site.store.privacy.spent(study.identity, "training")
+    with site.store.transaction():
+        forgot(site.store)
+    _ask(site, study, "train", round_=1)  # round 0 was answered by what was lost
+    rows = [c for c in site.store.privacy.all(study.identity) if c.mechanism == "restored"]
+    training = [c for c in rows if c.scope == "training" and c.rdp > 0]
+    fair = 0.9 * account.room() / 4  # two cycles of two rounds
+    assert training[-1].rdp == pytest.approx(2 * fair)
+    assert site.store.privacy.spent(study.identity, "training") >= before + 2 * fair
+    assert account.epsilon("training") <= 4.0 + 1e-6
+
+
+def test_privacy_account_the_audit_log_carries_the_total(site: Site) -> None:
+    study = _study()
+    _approved(site, study)
+    _ask(site, study, "report")
+    row = site.store.connection.execute(
+        "SELECT words FROM audit WHERE event = 'charged' ORDER BY line DESC"
+    ).fetchone()
+    spent = site.store.privacy.spent(study.identity, "training")
+    assert f"training {spent:.9g}" in row[0]
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"training": {"start": "scratch"}}, "trained anew in each of 2 cycles"),
+        ({"training": {"start": "warm", "balancing": "sampling"}}, "training.balancing"),
+        ({"training": {"start": "warm", "loss": "evidential"}}, "training.loss"),
+        ({"task": {"kind": "multi-label", "classes": CLASSES}}, "task.kind"),
+        ({"budget": {"total": 24, "per_cycle": 12, "policy": "ucb"}}, "budget.policy"),
+        ({"reading": {"consensus": "dawid-skene"}}, "reading.consensus"),
+    ],
+)
+def test_privacy_account_what_cannot_be_private_is_refused(
+    tables: dict[str, object], said: str
+) -> None:
+    with pytest.raises(StudyError, match=said):
+        decisions(_study(**tables))
+
+
+def test_privacy_account_an_arm_leaves_privacy_out() -> None:
+    assert _study(privacy="off").privacy is None
+    assert "no differential privacy" in plan_words(_study(privacy="off"))[0]
+    assert any(CONDITIONAL in words for words in plan_words(_study()))
+
+
+def test_privacy_account_one_order_for_the_filter_loses_little() -> None:
+    for budget in (1.0, 3.0, 8.0):
+        order = best_order(budget, 1e-4)
+        noise = noise_for(room(budget, order, 1e-4), 0.1, 500, order)
+        free = min(epsilon(Cost("dp-sgd", noise, 0.1, 500).rdp(a), a, 1e-4) for a in ORDERS)
+        assert free > 0.97 * budget
