@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from protocol.networks import Network, ResNet
 from protocol.privacy import Privacy, check_private
+from protocol.rehearsal import Simulation
 from protocol.sections import (
     Aggregation,
     Audit,
@@ -24,7 +25,6 @@ from protocol.sections import (
     Query,
     ReadingRule,
     Section,
-    Simulation,
     Stopping,
     Task,
     Training,

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.records import Answer
-from protocol.sections import Readers, Task
+from protocol.rehearsal import Readers
+from protocol.sections import Task
 
 DAY_STARTS = time(8, tzinfo=UTC)
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.sections import ClassName, Readers, Task
+from protocol.rehearsal import Readers
+from protocol.sections import ClassName, Task
 from simulations.readers import SimulatedReader, reader, working_time
 
 MONDAY = date(2025, 1, 6)

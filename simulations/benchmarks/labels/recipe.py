@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from protocol.study import Study, document, parse
 
@@ -33,6 +34,26 @@ ABOUT: Mapping[str, str] = {
 }
 
 
+_FIXED: Mapping[str, Any] = {
+    "schema": 1,
+    "training": {
+        "rounds_per_cycle": 20,
+        "local_epochs": 2,
+        "min_steps": 10,
+        "max_steps": 60,
+        "batch_size": 16,
+        "optimizer": "adam",
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "start": "scratch",
+    },
+    "query": {"strategy": "random", "cold_start": "random"},
+    "audit": {"patients": 0.0, "grant": 0.0},
+    "stopping": {"rule": "never"},
+}
+"""What is the same on every track."""
+
+
 def recipe(
     name: str,
     image: Sequence[int],
@@ -55,27 +76,14 @@ def recipe(
         labels: of the first cycle, of each later one, and how many those are.
     """
     first, later, cycles = labels
+    named = [{"name": c, "definition": c} for c in classes]
+    readers = {"per_site": 1, "seconds": list(_SECONDS), "spread": 0.0}
     return parse(
         {
-            "schema": 1,
+            **_FIXED,
             "name": re.sub(r"[^a-z0-9-]+", "-", name.lower()),
-            "task": {
-                "image": list(image),
-                "classes": [{"name": c, "definition": c} for c in classes],
-            },
+            "task": {"image": list(image), "classes": named},
             "network": {"name": network},
-            "training": {
-                "rounds_per_cycle": 20,
-                "local_epochs": 2,
-                "min_steps": 10,
-                "max_steps": 60,
-                "batch_size": 16,
-                "optimizer": "adam",
-                "learning_rate": 3e-3,
-                "schedule": "cosine",
-                "start": "scratch",
-            },
-            "query": {"strategy": "random", "cold_start": "random"},
             "budget": {
                 "total": first + later * cycles,
                 "first": first,
@@ -83,13 +91,7 @@ def recipe(
                 "policy": "uniform",
                 "exploration": 0.0,
             },
-            "audit": {"patients": 0.0, "grant": 0.0},
-            "stopping": {"rule": "never"},
-            "simulation": {
-                "sites": sites,
-                "split": split,
-                "readers": {"per_site": 1, "seconds": list(_SECONDS), "spread": 0.0},
-            },
+            "simulation": {"sites": sites, "split": split, "readers": readers},
         }
     )
 
