@@ -115,7 +115,7 @@ class Screen:
         until(lambda: self.bright() > 1, 60, "an image")
         before = self.page.inner_text("#today")
         ends = time.monotonic() + 90
-        while self.page.inner_text("#today") == before:  # as long as an image comes, keys do nothing
+        while self.page.inner_text("#today") == before:  # no key counts before its image
             assert time.monotonic() < ends, self.page.inner_text("#state")
             self.press(key)
             with suppress(AssertionError):

@@ -6,7 +6,6 @@ import csv
 import json
 import stat
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,92 +15,16 @@ from client.audit.verify import verify
 from client.cli import app
 from client.exports.tables import labels, pool, readings
 from client.exports.writing import as_csv
-from client.home import HomeConfig, make_home, open_store
-from client.joining import make_site
 from client.patients import site_key
 from client.queue import accept, current_cycle
-from client.site import Arrival, enrol
-from client.sources.seal import Seal
-from client.store.locator_shelf import Located
-from client.store.reader_shelf import Account
-from client.store.reading_shelf import Opening, Remarks
 from client.store.store import now
 from daemons.terminal import Refused
 from protocol.records import Reading
-from protocol.study import Study, parse
 
 CASES = 12
-DOCUMENT = {
-    "schema": 1,
-    "name": "chest",
-    "task": {
-        "image": [1, 32, 32],
-        "classes": [
-            {"name": "clear", "definition": "Nothing there."},
-            {"name": "opacity", "definition": "Something there."},
-        ],
-    },
-    "network": {"name": "tiny-cnn"},
-    "reading": {"readers_per_case": 2},
-    "budget": {"total": 40, "per_cycle": 20},
-}
 
 
-class North:
-    """A site with an open cycle: six cases, the first of them for audit."""
-
-    def __init__(self, home: Path, study: Study, grant: int) -> None:
-        self.home, self.study = home, study
-        key = site_key(home)
-        names = [f"jane-doe-{i}" for i in range(CASES)]
-        self.keys = [key.case(name) for name in names]
-        located = [
-            Located(k, Seal(key).close({"kind": "picture", "root": "/scans", "files": [n]}, k), "p")
-            for k, n in zip(self.keys, names, strict=True)
-        ]
-        with self.store() as store:
-            arrival = Arrival(names, names, ["pool"] * CASES, range(CASES), located=located)
-            enrol(store, key, arrival, clustered=True)
-            with store.transaction():
-                store.steps.approve(study, "w")
-                store.readings.grant(study.identity, 0, 0, grant)
-                purposes = ["audit", *["query"] * 5]
-                opened = [Opening(i + 1, p) for i, p in enumerate(purposes)]  # type: ignore[arg-type]
-                store.readings.open(study.identity, 0, opened)
-                for name, role in (("ann", "reader"), ("ben", "reader"), ("cleo", "adjudicator")):
-                    store.readers.add(Account(name, role, "", now()))  # type: ignore[arg-type]
-
-    def store(self) -> Any:
-        return closing(open_store(self.home, durable=False))
-
-    def read(self, reader: str, case: int, chosen: int, **remarks: Any) -> None:
-        with self.store() as store, store.transaction():
-            opening = next(
-                o for o in store.readings.opened(self.study.identity, 0) if o.case == case + 1
-            )
-            value = [0] * len(self.study.task.classes)
-            value[chosen] = 1
-            reading = Reading(self.keys[case], reader, now(), 7.5, "answered", tuple(value))
-            accept(store, self.study, 0, opening, reading, Remarks(**remarks))
-
-    def answers(self) -> list[tuple[Any, ...]]:
-        with self.store() as store:
-            sql = 'SELECT "case", reader, answer, value, seconds FROM standing ORDER BY id'
-            return list(store.connection.execute(sql))
-
-
-@pytest.fixture
-def north(tmp_path: Path) -> Callable[..., North]:
-    def make(*overrides: str, grant: int = 20) -> North:
-        home = tmp_path / "north"
-        make_site(home, "north")
-        make_home(home, HomeConfig(name="north", durable=False))
-        return North(home, parse(DOCUMENT, overrides), grant)
-
-    return make
-
-
-def run(site: North, *words: str) -> int:
+def run(site: Any, *words: str) -> int:
     return int(app([*words, "--home", str(site.home)], standalone_mode=False) or 0)
 
 
@@ -111,7 +34,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_pool_tells_keys_and_states_and_nothing_of_audit(
-    north: Callable[..., North], tmp_path: Path
+    north: Callable[..., Any], tmp_path: Path
 ) -> None:
     site, out = north(), tmp_path / "pool.csv"
     site.read("ann", 2, 0)
@@ -126,7 +49,7 @@ def test_the_pool_tells_keys_and_states_and_nothing_of_audit(
 
 
 def test_files_are_named_when_asked_for_and_the_log_says_so(
-    north: Callable[..., North], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    north: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site, out = north(), tmp_path / "pool.json"
     run(site, "export", "pool", "--study", "chest", "--out", str(out), "--with-files")
@@ -140,7 +63,7 @@ def test_files_are_named_when_asked_for_and_the_log_says_so(
 
 
 def test_readings_come_with_everything_said_and_withdrawn_ones_are_marked(
-    north: Callable[..., North], tmp_path: Path
+    north: Callable[..., Any], tmp_path: Path
 ) -> None:
     site, out = north(), tmp_path / "readings.csv"
     site.read("ann", 1, 1, confidence=4, comment="=cmd()")
@@ -156,7 +79,7 @@ def test_readings_come_with_everything_said_and_withdrawn_ones_are_marked(
 
 
 def test_labels_are_settled_ties_have_none_and_audit_is_apart(
-    north: Callable[..., North], tmp_path: Path
+    north: Callable[..., Any], tmp_path: Path
 ) -> None:
     site, out = north(), tmp_path / "labels.json"
     for case, said in ((0, (1, 1)), (1, (0, 0)), (2, (0, 1))):
@@ -172,7 +95,7 @@ def test_labels_are_settled_ties_have_none_and_audit_is_apart(
     assert training[site.keys[2]]["share of opacity"] == 0.5
 
 
-def test_withdrawn_patients_are_in_no_export(north: Callable[..., North]) -> None:
+def test_withdrawn_patients_are_in_no_export(north: Callable[..., Any]) -> None:
     site = north()
     site.read("ann", 1, 1)
     with site.store() as store:
@@ -184,7 +107,7 @@ def test_withdrawn_patients_are_in_no_export(north: Callable[..., North]) -> Non
 
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_what_ben_labels_elsewhere_comes_back_as_his_once(
-    suffix: str, north: Callable[..., North], tmp_path: Path
+    suffix: str, north: Callable[..., Any], tmp_path: Path
 ) -> None:
     site, out = north(), tmp_path / f"mine{suffix}"
     for case in range(3):
@@ -211,7 +134,7 @@ def test_what_ben_labels_elsewhere_comes_back_as_his_once(
 
 
 def imported(
-    site: North, tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: list[str]
+    site: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: list[str]
 ) -> dict[str, Any]:
     file = tmp_path / "labels.csv"
     file.write_text("\n".join(lines), encoding="utf-8")
@@ -222,7 +145,7 @@ def imported(
 
 
 def test_every_row_that_is_not_taken_is_counted_with_its_reason(
-    north: Callable[..., North], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    north: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = north()
     site.read("ann", 1, 0)
@@ -242,7 +165,7 @@ def test_every_row_that_is_not_taken_is_counted_with_its_reason(
 
 
 def test_the_grant_ends_an_import_and_a_dispute_keeps_its_reading(
-    north: Callable[..., North], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    north: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = north(grant=6)
     site.read("ann", 1, 0)
@@ -254,7 +177,7 @@ def test_the_grant_ends_an_import_and_a_dispute_keeps_its_reading(
     assert "what readers disagree on" in told["skipped"][0]["reason"]
 
 
-def test_who_does_not_read_imports_nothing(north: Callable[..., North], tmp_path: Path) -> None:
+def test_who_does_not_read_imports_nothing(north: Callable[..., Any], tmp_path: Path) -> None:
     site = north()
     file = tmp_path / "labels.csv"
     file.write_text(f"case,label\n{site.keys[1]},clear\n", encoding="utf-8")
@@ -282,7 +205,7 @@ def test_who_does_not_read_imports_nothing(north: Callable[..., North], tmp_path
 def test_a_wrong_word_is_one_sentence_and_no_file(
     words: tuple[str, ...],
     sentence: str,
-    north: Callable[..., North],
+    north: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -293,7 +216,7 @@ def test_a_wrong_word_is_one_sentence_and_no_file(
 
 
 def test_several_labels_and_none_survive_the_way_out_and_in(
-    north: Callable[..., North], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    north: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = north('task.kind="multi-label"')
     with site.store() as store, store.transaction():
