@@ -54,10 +54,15 @@ def everything() -> list[Job]:
     jobs += screen(("A0.1", "A100"), range(5), strategies(few))
     jobs += screen(("A",), range(5), strategies(few[:4]), "resnet")
     jobs += screen(("A",), range(5), strategies(few[:4]), "shares")
-    arms = ["coreset", *(f"coreset@{policy}" for policy in POLICIES)]
     for cell in ("budgets", "minutes"):
-        jobs += screen(("C", "B", "A"), range(20), arms, cell)
+        jobs += screen(("C",), range(20), against_uniform(POLICIES), cell)
+        jobs += screen(("B", "A"), range(20), against_uniform(POLICIES[:2]), cell)
     return jobs
+
+
+def against_uniform(policies: Iterable[str], strategy: str = "coreset") -> list[str]:
+    """A strategy with the uniform policy, and with each of these."""
+    return [strategy, *(f"{strategy}@{policy}" for policy in policies)]
 
 
 def screen(

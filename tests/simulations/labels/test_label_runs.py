@@ -69,6 +69,19 @@ def test_runs_are_cached_begin_alike_and_are_the_same_when_run_again(
     assert [again[k] for k in ("cycles", "choices")] == [first[k] for k in ("cycles", "choices")]
 
 
+def test_two_workers_find_what_one_does(small: str, tmp_path: Path) -> None:
+    alone, both = (Results(tmp_path / f"{n}.jsonl") for n in ("alone", "both"))
+    jobs = jobs_of(small, "random", "entropy")
+    work(jobs, alone)
+    work(jobs, both, workers=2)
+
+    def told(results: Results) -> dict[str, Any]:
+        return {x["arm"]: [x["key"], x["cycles"], x["choices"]] for x in results.runs()}
+
+    assert told(alone) == told(both)
+    assert len(told(alone)) == 2
+
+
 def test_other_code_is_run_again_unless_older_runs_will_do(
     small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
