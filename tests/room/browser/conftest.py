@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def browser(tmp_path: Path) -> Iterator[Any]:
         )
         context.set_default_timeout(15_000)
         yield context
-        context.close()
+        with suppress(playwright.Error):  # a test may have killed it
+            context.close()
 
 
 def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
