@@ -188,7 +188,8 @@ function presets() {
   byId("presets").replaceChildren(...room.viewer.presets.slice(0, 9).map((preset, i) => {
     const button = element("button", `${preset.name} `);
     button.type = "button";
-    button.append(element("kbd", `Shift ${i + 1}`));
+    button.append(element("kbd", `⇧${i + 1}`));
+    button.setAttribute("aria-keyshortcuts", `Shift+${i + 1}`);
     button.addEventListener("click", () => room.viewer.preset(i));
     return button;
   }));

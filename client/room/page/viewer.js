@@ -218,18 +218,21 @@ function develop({ header, slices }, number, canvas, table, before = null) {
   return frame;
 }
 
+const capital = (words) => words[0].toUpperCase() + words.slice(1);
+
 // The source's windows, then what this very image holds: its bulk, and all of it.
 function presetsOf({ header, slices }) {
   const pixels = slices.get(header.slice);
   const shown = (stored) => stored * header.slope + header.intercept;
-  const found = header.windows.map((w) => ({ ...w, name: w.name || "Standard" }));
+  const found = header.windows.map((w) => ({ ...w, name: capital(w.name || "Standard") }));
   if (header.channels === 3) return [{ name: "Colour", centre: 127.5, width: 255 }];
   const step = Math.max(1, Math.floor(pixels.length / 40_000));
   const sample = new pixels.constructor(Math.floor(pixels.length / step));
   for (let i = 0; i < sample.length; i += 1) sample[i] = pixels[i * step];
   sample.sort();
   const at = (share) => shown(sample[Math.floor(share * (sample.length - 1))]);
-  if (header.unit === "HU") found.push(...CT);
+  const same = (a) => found.some((b) => b.centre === a.centre && b.width === a.width);
+  if (header.unit === "HU") found.push(...CT.filter((window) => !same(window)));
   const between = (name, a, b) => ({ name, centre: (a + b) / 2, width: Math.max(Math.abs(b - a), 1) });
   return [...found, between("This image", at(0.01), at(0.99)), between("Full", at(0), at(1))];
 }
