@@ -122,7 +122,7 @@ def _by_class(store: SiteStore, study: Study, cycle: int) -> list[int]:
     store holds the labels of later ones.
     """
     consensus = decisions(study, allow_import=True).consensus
-    labels = consensus.settle(store.readings.training(study.identity, through=cycle))
+    labels = consensus.settle(store.labels.training(study.identity, through=cycle))
     if not labels:
         return [0] * len(study.task.classes)
     return [int(v) for v in np.rint([lb.target for lb in labels.values()]).sum(axis=0)]

@@ -33,7 +33,7 @@ def private_update(site: Site, study: Study, request: StepRequest) -> Outcome:
     if not charges:
         return Outcome(SiteUpdate(site.name, request.arrays, weight=0.0, loss=0.0, steps=0))
     charge = charges[0]
-    ids, targets = store.readings.labels(key.study)
+    ids, targets = store.labels.settled(key.study)
     kept, images = readable(site, study, ids)
     targets = targets.reshape(len(ids), len(study.task.classes))[kept]
     network = resident(study, request.arrays)

@@ -88,7 +88,7 @@ class Loop:
     def evaluate(self, state: State) -> State:
         """Say what was learned."""
         told = self._ask(state, SiteEvaluation, arrays=self.progress.arrays(state.model))
-        _, labels = self.site.store.readings.labels(self.study.identity)
+        _, labels = self.site.store.labels.settled(self.study.identity)
         for line in telling.learned(self.study, told, len(labels)):
             self.say(line)
         used = sum(spent(self.site.store, self.study, c) for c in range(state.cycle + 1))

@@ -91,7 +91,7 @@ def _audit_labels(site: Site, study: Study) -> tuple[Indices, NDArray[np.uint8],
 
     A tie between readers settles nothing: such a case awaits adjudication.
     """
-    readings = site.store.readings.audit(study.identity)
+    readings = site.store.labels.audit(study.identity)
     labels = decided(site, study).consensus.settle(readings)
     hard: dict[str, NDArray[np.uint8]] = {}
     for key, label in labels.items():

@@ -51,7 +51,7 @@ def strategy_of(site: Site, study: Study, cycle: int) -> QueryStrategy:
         return chosen.cold_start
     if chosen.query.needs.models <= {"global"}:
         return chosen.query
-    ids, _ = site.store.readings.labels(study.identity)
+    ids, _ = site.store.labels.settled(study.identity)
     return chosen.query if len(ids) else chosen.cold_start
 
 

@@ -44,7 +44,7 @@ def report(site: Site, study: Study, request: StepRequest) -> Outcome:
 def _score(site: Site, study: Study, request: StepRequest) -> ScoredPool:
     key, store = request.key, site.store
     ids = store.cases.pool(key.study, study.audit.patients, key.cycle)
-    labeled, targets = store.readings.labels(key.study)
+    labeled, targets = store.labels.settled(key.study)
     needs = _needs(site, study, key.cycle)
     kept, images = readable(site, study, ids)
     usable, seen = readable(site, study, labeled)
@@ -82,7 +82,7 @@ def _needs(site: Site, study: Study, cycle: int) -> Needs:
 def _tell(site: Site, study: Study, scored: ScoredPool) -> SiteReport:
     store, identity, cycle = site.store, scored.study, scored.cycle
     probs = scored.signals["probs"]
-    _, targets = store.readings.labels(identity)
+    _, targets = store.labels.settled(identity)
     audit_left = len(store.cases.audit_left(identity, study.audit.patients, cycle))
     loss, count = _prequential(site, study, cycle - 1)
     entropy = uncertainty(probs, multi_label=study.task.multi_label)
@@ -166,10 +166,10 @@ def _blind_targets(site: Site, study: Study) -> dict[int, NDArray[Any]]:
     """What the labeled cases are, by case; minds that the model's opinion changed say nothing of
     how good the model is.
     """
-    ids, targets = site.store.readings.labels(study.identity)
+    ids, targets = site.store.labels.settled(study.identity)
     if study.reading.trains == "blind":
         return dict(zip(ids.tolist(), targets, strict=True))
-    blind = decided(site, study).consensus.settle(site.store.readings.training(study.identity))
+    blind = decided(site, study).consensus.settle(site.store.labels.training(study.identity))
     keys = zip(ids.tolist(), site.store.cases.keys_of(ids), strict=True)
     return {case: np.array(blind[key].target) for case, key in keys if key in blind}
 

@@ -29,7 +29,7 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
         from client.privacy.training import private_update  # brings opacus
 
         return private_update(site, study, request)
-    ids, targets = site.store.readings.labels(key.study)
+    ids, targets = site.store.labels.settled(key.study)
     kept, images = readable(site, study, ids)
     ids, targets = ids[kept], targets[kept]
     _check_patients(site, key, ids)
@@ -54,10 +54,10 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
 def _settle(site: Site, study: Study) -> None:
     """Make labels of all training readings; a cycle's rounds then all see the same ones."""
     after_ai = study.reading.trains == "after-ai"
-    readings = site.store.readings.training(study.identity, after_ai=after_ai)
+    readings = site.store.labels.training(study.identity, after_ai=after_ai)
     labels = decided(site, study).consensus.settle(readings)
     with site.store.transaction():
-        site.store.readings.settle(study.identity, labels)
+        site.store.labels.settle(study.identity, labels)
 
 
 def _check_patients(site: Site, key: StepKey, ids: Indices) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from client.store.case_shelf import CaseShelf
 from client.store.cycle_shelf import CycleShelf
 from client.store.draft_shelf import DraftShelf
+from client.store.label_shelf import LabelShelf
 from client.store.lease_shelf import LeaseShelf
 from client.store.locator_shelf import LocatorShelf
 from client.store.offer_shelf import OfferShelf
@@ -37,7 +38,8 @@ class SiteStore:
 
     Attributes:
         cases: patients and cases, their splits, exclusion and purge.
-        readings: openings, answers and the labels made of them.
+        readings: openings and answers.
+        labels: answers as consensus takes them, and what came of them.
         steps: approved studies, epochs, and the answer to every step.
         offers: studies that asked to run here, and where each one stands.
         cycles: which is the newest, and which take no further reading.
@@ -54,6 +56,7 @@ class SiteStore:
     connection: sqlite3.Connection
     cases: CaseShelf
     readings: ReadingShelf
+    labels: LabelShelf
     steps: StepShelf
     offers: OfferShelf
     cycles: CycleShelf
@@ -89,6 +92,7 @@ class SiteStore:
             connection,
             CaseShelf(connection),
             ReadingShelf(connection),
+            LabelShelf(connection),
             StepShelf(connection),
             OfferShelf(connection),
             CycleShelf(connection),

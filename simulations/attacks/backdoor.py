@@ -45,7 +45,7 @@ def backdoor(site: Site, study: Study, request: StepRequest, reply: Reply) -> Re
     from client.steps.pixels import readable
 
     key = request.key
-    ids, targets = site.store.readings.labels(key.study)
+    ids, targets = site.store.labels.settled(key.study)
     kept, images = readable(site, study, ids)
     network = resident(study, request.arrays)
     trained = train(

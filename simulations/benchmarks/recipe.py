@@ -103,7 +103,7 @@ def _work(store: SiteStore, study: Study, cycle: int, cycles: int) -> SiteWork:
         read.append(by_purpose)
     training = [sorted(r["query"] + r["explore"]) for r in read]
     untouched = store.cases.pool(identity, share, -1).tolist()
-    ids, targets = store.readings.labels(identity)
+    ids, targets = store.labels.settled(identity)
     labeled = sorted(chain(*training[: cycle + 1]))
     audit = sorted(chain(*(r["audit"] for r in read[: cycle + 1])))
     parts = [_rows(store, part) for part in (audit, store.cases.locked()[0]) if len(part)]

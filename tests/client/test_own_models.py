@@ -92,7 +92,7 @@ def test_labels_withdrawn_between_report_and_select_leave_the_cold_start_s_signa
     assert strategy_of(site, study, 1) is decided(site, study).query
     ask(site, study, "report", cycle=1, arrays=arrays)
     with site.store.transaction():
-        site.store.readings.settle(study.identity, {})
+        site.store.labels.settle(study.identity, {})
     assert ask(site, study, "select", cycle=1, grant=Grant(5, "")).opened == 5
 
 

@@ -186,7 +186,7 @@ def test_several_classes_are_an_answer_in_a_multi_label_task(
         submit(
             tiny_store, study, 0, Opening(case, "query"), Reading("", "a", AT, 1, "answered", value)
         )
-    assert [r.value for r in tiny_store.readings.training(study.identity)] == [(1, 1), (0, 0)]
+    assert [r.value for r in tiny_store.labels.training(study.identity)] == [(1, 1), (0, 0)]
 
 
 def test_minutes_are_the_ones_that_the_running_total_has_begun(

@@ -78,8 +78,8 @@ def test_cases_come_back_once_late_enough_and_as_often_as_the_study_says(
         if stage == "repeat":
             assert place - given.index((case, "blind")) > AGO
     assert spent(tiny_store, study, 0) == len(given)
-    assert len(tiny_store.readings.training(study.identity)) == 48
-    assert len(tiny_store.readings.audit(study.identity)) == 12
+    assert len(tiny_store.labels.training(study.identity)) == 48
+    assert len(tiny_store.labels.audit(study.identity)) == 12
     assert len(tiny_store.repeats.twice(study.identity)) == len(back)
 
 

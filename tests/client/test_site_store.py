@@ -252,7 +252,7 @@ def test_a_purge_leaves_tombstones_alone(tmp_path: Path, tiny_study: Callable[..
     gone, key = KEY.patient("person-0"), store.cases.keys_of([1])[0]
     with store.transaction():
         store.readings.add(study.identity, 0, 1, "query", reading("canary-of-a-reading"))
-        store.readings.settle(study.identity, {key: Label(key, (1.0, 0.0), 1)})
+        store.labels.settle(study.identity, {key: Label(key, (1.0, 0.0), 1)})
     with store.transaction():
         assert store.cases.purge(gone, now()) == 2
     for table, column in [("readings", '"case"'), ("openings", '"case"'), ("labels", '"case"')]:

@@ -76,7 +76,7 @@ def test_a_soft_label_trains_another_model_than_a_hard_one(
         site = tiny_site(study, folder=tmp_path / name)
         read(site, study)
         updates[name] = ask(site, study, "train", arrays=initial_arrays(study))
-        targets = site.store.readings.labels(study.identity)[1].astype(np.float64)
+        targets = site.store.labels.settled(study.identity)[1].astype(np.float64)
         doubtful, sure = targets[2::3], np.delete(targets, slice(2, None, 3), axis=0)
         if name == "hard":
             assert set(np.unique(targets)) == {0.0, 1.0}

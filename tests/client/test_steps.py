@@ -445,7 +445,7 @@ def test_an_excluded_patient_is_not_trained_on_from_the_next_step(
     study = tiny_study("training.rounds_per_cycle=2")
     site, arrays = tiny_site(study), first_weights(study)
     update = cycle_of(ask, read_cases, site, study, arrays, 0, 8)
-    ids, _ = site.store.readings.labels(study.identity)
+    ids, _ = site.store.labels.settled(study.identity)
     patient = site.store.connection.execute(
         "SELECT patients.key FROM patients JOIN cases ON patient = patients.id WHERE cases.id = ?",
         (int(ids[0]),),

@@ -79,7 +79,7 @@ class Rig:
         return len(waiting(self.store, self.study, 0))
 
     def labels(self) -> list[tuple[float, ...]]:
-        found = self.store.readings.training(self.study.identity)
+        found = self.store.labels.training(self.study.identity)
         return [label.target for label in CONSENSUS["majority"]().settle(found).values()]
 
 
@@ -229,6 +229,17 @@ def test_a_withdrawn_reading_leaves_with_its_patient(rig: Callable[..., Rig]) ->
         assert count == (0,)
 
 
+def test_a_doubt_taken_back_may_be_given_again_once_settled(rig: Callable[..., Rig]) -> None:
+    room = rig(cases=1, grant=4)
+    for name, value in (("a", None), ("b", 1)):
+        assert room.next(name) == 0
+        room.say(name, 0, value)
+    assert room.desk.undo(room.study, room.who["a"]) == room.waiting == 0  # nothing waits for it
+    assert (room.next("c"), room.next("a")) == (None, 0)
+    room.say("a", 0, 1)
+    assert spent(room.store, room.study, 0) == 2
+
+
 class Leases(RuleBasedStateMachine):
     """Readers who come, read, dawdle and go, in any order."""
 
@@ -286,20 +297,3 @@ class Leases(RuleBasedStateMachine):
 
 TestLeases = Leases.TestCase
 TestLeases.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
-
-
-def test_a_doubt_taken_back_may_be_answered_though_others_settled_it(
-    rig: Callable[..., Rig],
-) -> None:
-    room = rig(people="abc", cases=1, grant=4)
-    room.next("a")
-    room.say("a", 0, None)
-    assert room.next("b") == 0
-    room.say("b", 0, 1)
-    assert room.desk.undo(room.study, room.who["a"]) == 0
-    assert room.waiting == 0  # the cycle waits for no second thought
-    assert room.next("c") is None
-    assert room.next("a") == 0
-    room.say("a", 0, 1)
-    assert spent(room.store, room.study, 0) == 2
-    assert room.labels() == [(0.0, 1.0)]

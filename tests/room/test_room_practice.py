@@ -67,7 +67,7 @@ def test_practice_comes_first_with_feedback_and_costs_nothing(
     assert offer["work"]["today"] == {"readings": 0, "seconds": 0}
     with room.store() as store:
         assert store.readings.spent(room.study.identity) == (0, 0.0)
-        assert store.readings.training(room.study.identity) == []
+        assert store.labels.training(room.study.identity) == []
 
 
 def test_a_case_s_answer_is_told_only_once_an_answer_is_kept(

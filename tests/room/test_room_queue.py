@@ -185,7 +185,7 @@ def check(store: SiteStore, study: Study, grant: int) -> None:
     assert all(reader in given.get(case, {reader: ""}) for case, reader in again)
     assert not any(reader == "z" for _, reader in again)
     settled = CONSENSUS["majority"]().settle(
-        [*store.readings.training(study.identity), *store.readings.audit(study.identity)]
+        [*store.labels.training(study.identity), *store.labels.audit(study.identity)]
     )
     if told.spent < grant:  # then nothing that can be settled is left
         assert told.waiting == 0

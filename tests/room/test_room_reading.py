@@ -89,7 +89,7 @@ def test_undo_is_a_withdrawal_and_costs_no_second_reading(
     assert third["case"] == second["case"]
     with room.store() as store:
         assert store.readings.spent(room.study.identity)[0] == 1
-        assert [r.value for r in store.readings.training(room.study.identity)] == [(0, 0, 1)]
+        assert [r.value for r in store.labels.training(room.study.identity)] == [(0, 0, 1)]
         assert store.connection.execute("SELECT count(*) FROM readings").fetchone() == (2,)
 
 

@@ -95,7 +95,7 @@ def test_a_rehearsal_reads_and_trains_to_its_end_and_says_so(
         assert seconds > 24
         readers = {r for (r,) in store.connection.execute("SELECT reader FROM readings")}
         assert {"ann", "ben"} <= readers <= {"ann", "ben", "cleo"}
-        ids, _ = store.readings.labels(study.identity)
+        ids, _ = store.labels.settled(study.identity)
         assert 0 < len(ids) <= 12
         assert verify(store, "rehearsal", None).whole
     assert stat.S_IMODE(place.passwords.stat().st_mode) == 0o600

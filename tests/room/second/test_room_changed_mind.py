@@ -126,7 +126,7 @@ def test_an_adjudicator_sees_first_answers_and_looks_back_at_their_own(
     assert change(cleo, 0, 1).status_code == 200
     with room.store() as store:
         for after_ai, target in ((False, (1.0, 0.0, 0.0)), (True, (0.0, 1.0, 0.0))):
-            readings = store.readings.training(room.study.identity, after_ai=after_ai)
+            readings = store.labels.training(room.study.identity, after_ai=after_ai)
             (label,) = CONSENSUS["majority"]().settle(readings).values()
             assert label.target == target
             assert [r.adjudicating for r in readings] == [False, False, True]
@@ -177,9 +177,9 @@ def test_the_study_says_which_answer_trains_and_the_audit_takes_the_blind_one(
     read_and_change(room, pages, look, change)
     site = open_home(room.home)
     _settle(site, room.study)
-    ids, targets = site.store.readings.labels(room.study.identity)
+    ids, targets = site.store.labels.settled(room.study.identity)
     labels = dict(zip(ids.tolist(), targets.tolist(), strict=True))
-    audit = site.store.readings.audit(room.study.identity)
+    audit = site.store.labels.audit(room.study.identity)
     site.store.close()
     clear, _, effusion = np.eye(3).tolist()
     if trains == "blind":  # position 3 is case 4, which is for the audit

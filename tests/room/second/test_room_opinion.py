@@ -163,7 +163,7 @@ def test_a_case_that_came_back_looks_like_any_other(make_room: Made, with_opinio
         assert (seen.opinion and seen.opinion.why, seen.cycle) == (MARK, 0)
         look.change(room.study, ann, Given("k" * 16, 1, number, "answered", (0, 1, 0), 1.0))
         for after_ai, value in ((False, first), (True, (0, 1, 0))):
-            trained = store.readings.training(identity, through=0, after_ai=after_ai)
+            trained = store.labels.training(identity, through=0, after_ai=after_ai)
             assert [r.value for r in trained] == [value]
         assert store.repeats.past(identity, "ann").may == {}
 
