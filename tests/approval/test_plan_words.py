@@ -46,9 +46,12 @@ def test_the_plan_says_what_the_study_will_do(home: Any, tiny_study: Callable[..
         ((), "They never see what the model says."),
         (('reading.show_ai="after"',), "is kept, and the first one trains."),
         (('reading.show_ai="after"', 'reading.trains="after-ai"'), "the audit set keeps the first"),
+        (("reading.second_share=0.2",), "20% of the cases, drawn by chance, go to one physician"),
+        (("reading.repeats=0.1",), "10% of a physician's cases come back to them unmarked"),
+        (("reading.practice=5",), "answers 5 practice cases of this site"),
     ],
 )
-def test_the_plan_says_what_readers_see_of_the_model(
+def test_the_plan_says_what_readers_do_and_see(
     home: Any, tiny_study: Callable[..., Study], rule: tuple[str, ...], words: str
 ) -> None:
     home.offer(tiny_study(*rule))
