@@ -208,20 +208,22 @@ def _report(asking: Asking) -> Table:
     task = asking.study.task
     classes = len(task.classes)
     moved = 2 if task.multi_label else classes
+    private = asking.study.privacy is not None
+    each = Whole(0, 0) if private else Whole()  # what the sites of a private study do not tell
     return Table(
         {
             "site": _own(asking),
             "pool": Whole(),
-            "labeled": Whole(),
+            "labeled": each,
             "audit_left": Whole(),
             "capacity": Whole(),
             "seconds_per_reading": _SECONDS,
             "uncertainty": Counts((UNCERTAINTY_BINS,)),
-            "predicted": Counts((classes,)),
-            "labels": Counts((classes,)),
-            "kept": Counts((moved, moved)),
-            "prequential_loss": Number(0.0, 1e4),
-            "prequential_count": Whole(),
+            "predicted": Counts((classes,), each),
+            "labels": Counts((classes,), each),
+            "kept": Counts((moved, moved), each),
+            "prequential_loss": Number(0.0, 0.0 if private else 1e4),
+            "prequential_count": each,
         }
     )
 
@@ -249,7 +251,7 @@ def _update(asking: Asking) -> Table:
             "site": _own(asking),
             "arrays": AsAsked(asking.asked, asking.update_bytes),
             "weight": Number(0.0, 1e9),
-            "loss": Number(-1e9, 1e9),
+            "loss": Number(-1e9, 1e9) if asking.study.privacy is None else Number(0.0, 0.0),
             "steps": Whole(),
         }
     )

@@ -72,6 +72,7 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
     engine(hospitals, assignment)
     if any(is_backdoor(arm) for arm in plan.arms):
         account["backdoor"] = backdoor_success(task.folder, study, cases, images)
+    account["privacy"] = _privacy(study, hospitals)
     seconds = round(time.monotonic() - began, 1)
     looks = dict(oracle.counts())
     write_json(
@@ -97,6 +98,24 @@ def _answered(study: Study, hospitals: Hospitals) -> int:
         count += store.readings.spent(study.identity)[0]
         store.close()
     return count
+
+
+def _privacy(study: Study, hospitals: Hospitals) -> dict[str, dict[str, float]]:
+    """What every site spent, by its name; nothing where the study is not private."""
+    from client.home import open_store
+    from client.privacy.spending import account_of
+    from strategies.private import composes
+
+    found = {}
+    for name, home in zip(hospitals.names, hospitals.homes, strict=True):
+        store = open_store(home, durable=False)
+        account = account_of(store, study)
+        if account is not None:
+            spent = {"training": account.epsilon("training"), "audit": account.epsilon("audit")}
+            delta = account.opened().delta
+            found[name] = spent | {"delta": delta, "covered": float(composes(study))}
+        store.close()
+    return found
 
 
 def _account(plan: Plan, task: Task, study: Study, weights: str, cases: Cases) -> dict[str, Any]:

@@ -160,8 +160,7 @@ def recomputed(charges: Sequence[Charge], order: float) -> dict[Scope, float]:
 def _again(charge: Charge, order: float) -> float:
     if charge.mechanism == "public":
         return 0.0
-    kind = "dp-sgd" if charge.mechanism == "dp-sgd" else "gaussian"
-    return Cost(kind, charge.noise, charge.share, charge.steps).rdp(order)
+    return Cost("dp-sgd", charge.noise, charge.share, charge.steps).rdp(order)
 
 
 def _charge(key: StepKey, wanted: Wanted, order: float) -> Charge:

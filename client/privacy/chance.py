@@ -45,12 +45,13 @@ class SystemChance:
         radius = np.sqrt(-2 * np.log1p(-self.uniform(2 * size)))
         angle = 2 * np.pi * self.uniform(2 * size)
         both = radius * np.cos(angle) + radius * np.sin(angle)
-        return ((both[:size] + both[size:]) / 2).astype(np.float32)
+        drawn: NDArray[np.float32] = ((both[:size] + both[size:]) / 2).astype(np.float32)
+        return drawn
 
     def uniform(self, size: int) -> NDArray[np.float64]:
         """See `Chance`."""
         drawn = np.frombuffer(os.urandom(8 * size), dtype=np.uint64)
-        return (drawn >> np.uint64(11)) * 2.0**-53
+        return np.asarray((drawn >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
     def below(self, limit: int) -> int:
         """See `Chance`."""

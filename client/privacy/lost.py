@@ -1,8 +1,9 @@
 """What a copy of the database has forgotten: nothing leaves until it is charged again.
 
-The server's countersigned heads show that a database is an old copy (`Errands.compare`). Which steps were paid for since it was made is not in it; but the server asks steps in order, so
-every step before the one it asks now, and that one, may have been answered already. What those cost
-is public: an even part each of what the copy still had.
+The server's countersigned heads show that a database is an old copy (`Errands.compare`). Which
+steps were paid for since it was made is not in it; but the server asks steps in order, so every
+step before the one it asks now, and that one, may have been answered already. What those cost is
+public: an even part each of what the copy still had.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _WORDS = "what a restored copy of the database had forgotten"
 
 
 def forgot(store: SiteStore) -> None:
-    """Remember, within a transaction, that this database is an old copy: its accounts must settle."""
+    """Within a transaction: this database is an old copy, and its accounts must settle."""
     for study in store.privacy.studies():
         store.cases.set_fact(f"{_FACT} {study}", "unsettled")
 

@@ -54,7 +54,7 @@ def add_clipped(
     """
     torch.autograd.backward(loss)
     slots = [(slot, samples(slot.parameter)) for slot in resident.slots]
-    norms = torch.stack([g.flatten(1).norm(dim=1) for _, g in slots], dim=1).norm(dim=1)
+    norms: Tensor = torch.stack([g.flatten(1).norm(dim=1) for _, g in slots], dim=1).norm(dim=1)
     factor = (clip / norms.clamp_min(1e-12)).clamp(max=1.0) if clipping else torch.ones_like(norms)
     for slot, gradient in slots:
         total[slot.rows] += torch.einsum("n,n...->...", factor, gradient).flatten()
@@ -64,9 +64,8 @@ def add_clipped(
 
 def samples(parameter: nn.Parameter) -> Tensor:
     """The gradients of a parameter by sample, (n, *shape)."""
-    found = parameter.grad_sample  # type: ignore[attr-defined]  # Opacus sets it
-    gradient: Tensor = torch.stack(found).sum(dim=0) if isinstance(found, list) else found
-    return gradient
+    found: Tensor | list[Tensor] = getattr(parameter, "grad_sample")  # noqa: B009  # Opacus sets it
+    return torch.stack(found).sum(dim=0) if isinstance(found, list) else found
 
 
 def forget(resident: Resident) -> None:

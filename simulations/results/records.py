@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator
@@ -104,6 +104,8 @@ class Run:
         attacker: the name of that site.
         backdoor: the share of marked test images of other classes that the last model took for
             the attack's class; None where that was not looked at.
+        privacy: by site: epsilons of "training" and "audit", "delta", and whether the first covers
+            the choice of cases ("covered"); empty where the study is not private.
     """
 
     arm: str
@@ -120,6 +122,7 @@ class Run:
     attack: str = ""
     attacker: str = ""
     backdoor: float | None = None
+    privacy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def labels_at(self, cycle: Cycle) -> int:
         """Training labels of all sites so far.

@@ -12,6 +12,7 @@ from simulations.results.attacked import attacked
 from simulations.results.compare import compare
 from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.outcomes import Choice
+from simulations.results.private import private
 from strategies.metrics.table import METRICS
 
 
@@ -102,6 +103,7 @@ def _evidence(comparison: Comparison) -> dict[str, object]:
         "metrics": page.metrics(comparison),
         "explanations": METRICS.values(),
         "attacked": attacked(comparison),
+        "private": private(comparison),
         "audit": page.audit(comparison),
         "advice": page.advice(comparison),
         "origins": page.origins(runs.runs),

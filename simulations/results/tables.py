@@ -10,6 +10,7 @@ from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.outcomes import GOALS, Arm, Outcome, Summary
 from simulations.results.page import Table as Content
 from simulations.results.paired import Paired
+from simulations.results.private import private
 from strategies.metrics.table import METRICS
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def to_table(comparison: Comparison) -> Group:
         parts.append(_paired_table(comparison))
     if (found := attacked(comparison)) is not None:
         parts.append(_plain(found, "one dishonest site, honest → attacked"))
+    if (spent := private(comparison)) is not None:
+        parts.append(_plain(spent, "privacy spent"))
     parts += [Text(f"note: {note}") for note in comparison.notes]
     return Group(*parts)
 

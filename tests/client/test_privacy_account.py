@@ -225,7 +225,7 @@ def test_privacy_account_a_step_that_dies_after_its_charge_keeps_it_and_uses_it_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setitem(dispatch.STEPS, "train", dies)  # type: ignore[arg-type]  # a kill
+        patch.setitem(dispatch.STEPS, "train", dies)  # a kill
         with pytest.raises(KeyboardInterrupt):
             _ask(site, study, "train")
     spent = site.store.privacy.spent(study.identity, "training")
