@@ -78,11 +78,7 @@ def simulate(
     overrides = list(sets or [])
     overrides += [f"simulation.sites={sites}"] if sites is not None else []
     overrides += [f'simulation.split="{split}"'] if split is not None else []
-    options = {
-        "workers": workers,
-        "engine": engine,
-        "scored_on": scored_on,
-    }
+    options = {"workers": workers, "engine": engine, "scored_on": scored_on}
     named = with_attacks(arms, attack)
     run_simulation(load(study_path(study), overrides), data, named, seeds, out, options, form)
 

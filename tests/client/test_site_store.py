@@ -170,7 +170,8 @@ def test_enrolment_is_all_or_nothing(tiny_store: SiteStore) -> None:
     ragged = Arrival(["a", "b"], ["p"], ["pool", "pool"], [0, 1])
     with pytest.raises(ValueError, match="zip"):
         enrol(tiny_store, KEY, ragged, clustered=True)
-    for table in ("cases", "patients", "facts"):
+    assert not tiny_store.cases.fact("clustered")
+    for table in ("cases", "patients"):
         assert tiny_store.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0  # noqa: S608  # fixed names
 
 
@@ -228,19 +229,21 @@ def test_an_excluded_patient_leaves_everything(
     shelf, identity = tiny_store.readings, study.identity
     with tiny_store.transaction():
         shelf.add(identity, 0, 3, "audit", reading("ben"))
-        shelf.settle(
+        tiny_store.labels.settle(
             identity, {k: Label(k, (0.0, 1.0), 1) for k in tiny_store.cases.keys_of([1, 3])}
         )
         shelf.open(identity, 1, [Opening(5, "query"), Opening(7, "query")])
-    assert shelf.labels(identity)[0].tolist() == [1, 3]
+    assert tiny_store.labels.settled(identity)[0].tolist() == [1, 3]
     out = ("person-1", "person-2", "person-50")  # cases 3, 4; 5, 6; two locked
     with tiny_store.transaction():
         assert [tiny_store.cases.exclude(KEY.patient(p)) for p in out] == [2, 2, 2]
     assert tiny_store.cases.pool(identity, 0.0, 2).tolist() == [7, 8, 9, 10, 11, 12]
     assert not set(tiny_store.cases.audit_left(identity, 0.99, 2).tolist()) & {3, 4, 5, 6}
-    assert shelf.labels(identity)[0].tolist() == [1]
-    assert {r.case for r in shelf.training(identity)} == set(tiny_store.cases.keys_of([1, 2]))
-    assert shelf.audit(identity) == []
+    assert tiny_store.labels.settled(identity)[0].tolist() == [1]
+    assert {r.case for r in tiny_store.labels.training(identity)} == set(
+        tiny_store.cases.keys_of([1, 2])
+    )
+    assert tiny_store.labels.audit(identity) == []
     assert len(tiny_store.cases.locked()[0]) == 2
     assert [o.case for o in shelf.opened(identity, 1)] == [7]  # nobody is shown case 5 any more
     assert shelf.spent(identity)[0] == 5  # what was spent stays spent

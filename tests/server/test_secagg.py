@@ -16,16 +16,14 @@ from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFI
 
 from client.opening import open_home
 from client.store.reading_shelf import Opening
-from protocol.codec import CodecError
 from protocol.records import Arrays, SiteUpdate, StepKey
-from protocol.secagg import changes, group_of, key_of, masking, mean_update
+from protocol.secagg import group_of, masking
 from protocol.steps import Code, Refusal, StepRequest
-from protocol.study import Study, StudyError
+from protocol.study import Study
 from protocol.wire import from_wire, to_wire
 from server.federation import QuorumLost
 from server.secagg import Summed, summed
 from simulations.engines.local import LocalGrid
-from strategies.chosen import check_sites, decisions
 
 SECURE = "aggregation.secure=true"
 NAMES = ("north", "south", "west", "east", "centre")
@@ -311,48 +309,8 @@ def test_secagg_whole_study_ends_where_the_plain_one_does(world: Callable[..., A
         assert np.abs(secure.model(1).arrays[name] - array).max() < 1e-3
 
 
-def test_secagg_needs_three_sites_and_an_aggregator_that_sums(
-    tiny_study: Callable[..., Study],
-) -> None:
-    with pytest.raises(StudyError, match="'median' compares the sites' own updates"):
-        decisions(tiny_study(SECURE, "aggregation.name=median"))
-    study = tiny_study(SECURE)
-    check_sites(study, decisions(study), 3)
-    with pytest.raises(StudyError, match="accepted are 3 sites or more"):
-        check_sites(study, decisions(study), 2)
-
-
 def test_secagg_lost_quorum_is_said(world: Callable[..., Any], monkeypatch: Any) -> None:
     made = world(SECURE)
     monkeypatch.setattr("server.secagg.summed", lambda *_: None)
     with pytest.raises(QuorumLost, match="fewer than 3 stayed to the end of the masked sum"):
         made.run()
-
-
-def test_secagg_masking_leaves_room_for_the_sum(tiny_study: Callable[..., Study]) -> None:
-    for sites in (3, 4, 6, 7, 16, 50, 1000):
-        found = masking(tiny_study(SECURE), sites)
-        assert sites * found.levels <= found.modulus
-        assert sites / 2 < found.threshold < found.shares == sites
-    assert masking(tiny_study(SECURE), 6).threshold == 4
-
-
-def test_secagg_mean_of_no_weight_is_none() -> None:
-    start: Arrays = {"w": np.zeros(2, dtype=np.float32)}
-    update = SiteUpdate("a", {"w": np.array([1.0, 3.0], dtype=np.float32)}, 2.0, 0.5, 7)
-    told = changes(update, start)
-    back = mean_update(told, start, 3)
-    assert back is not None
-    assert back.arrays["w"].tolist() == [1.0, 3.0]
-    assert (back.loss, back.steps, back.weight) == (0.5, 7, 3.0)
-    assert mean_update([np.full(2, np.nan), np.zeros(2)], start, 3) is None
-    with pytest.raises(CodecError):
-        mean_update([np.zeros(3), np.zeros(2)], start, 3)
-
-
-@pytest.mark.parametrize("group", ["", "x 0 0", "0" * 64 + " -1 0", "0" * 64 + " 0"])
-def test_secagg_group_names_a_step(group: str) -> None:
-    key = StepKey("a" * 64, 3, "train", 12)
-    assert key_of(group_of(key)) == key
-    with pytest.raises(CodecError):
-        key_of(group)
