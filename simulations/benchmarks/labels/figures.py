@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from simulations.benchmarks.labels.results import trimmed
 from simulations.benchmarks.labels.tracks import Track
 from simulations.results.curves import common_range, curve
 from simulations.results.outcomes import Arm, Choice, bounds, summarise
@@ -135,10 +136,10 @@ def alike(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], 
 
 def _beginnings(line: Mapping[str, Any]) -> list[tuple[tuple[Any, ...], str]]:
     """What must be equal between arms of a seed: before any label, and after the first ones."""
-    first = [line["cases"], line["weights"], line["cycles"][0]["metrics"]]
+    first = [line["cases"], line["weights"], trimmed(line["cycles"][0])["metrics"]]
     found: list[tuple[tuple[Any, ...], str]] = [((line["seed"],), repr(first))]
     if not is_bound(line["arm"]) and not set("+@") & set(line["arm"]):
-        then = [line["cycles"][1]["metrics"], line["cycles"][1]["labels"]]
+        then = [trimmed(line["cycles"][1])["metrics"], line["cycles"][1]["labels"]]
         found.append(((line["seed"], "first labels"), repr(then)))
     return found
 

@@ -30,9 +30,10 @@ and the code refuses anything else.
 *AUBC* is the mean AUROC over the label budget; *gain* is the Hodges-Lehmann shift against the
 reference, seed by seed, with its 95 % interval; *p* is the exact Wilcoxon signed-rank test,
 Holm-corrected over the table's arms. *98 %* and *99 %* are the median labels to hold that share of
-the full bound at two evaluations in a row, and in how many seeds that happened. *Query* is
-processor time of one cycle's selections over all sites, *score* that of scoring the pools before
-them, whatever else the machine was doing. Fewer than 20 pairs are marked exploratory: they claim
+the full bound at two evaluations in a row (the last one needs no second), and in how many seeds
+that happened. *Query* is processor time of one cycle's selections over all sites, *score* that of
+scoring the pools before them and of training a site's own models where a strategy asks for them,
+whatever else the machine was doing. *Worst site* is its final AUROC where it can be told. Fewer than 20 pairs are marked exploratory: they claim
 nothing. A budget policy shares the first labels, too, so its arms may begin otherwise.
 """
 
@@ -98,7 +99,8 @@ def _table(group: _Group) -> str:
 
 
 def _seeds(numbers: Figures) -> str:
-    words = f"{len(numbers.seeds)} seeds"
+    count = len(numbers.seeds)
+    words = "1 seed" if count == 1 else f"{count} seeds"
     if numbers.left_out:
         words += f"; {numbers.left_out} runs of older code that began otherwise are left out"
     return words + "."

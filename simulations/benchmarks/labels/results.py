@@ -57,7 +57,10 @@ class Results:
 
 
 def trimmed(cycle: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of `cycles.jsonl` with no metrics but those in `KEPT`, and no training losses."""
+    """A line of `cycles.jsonl` with no metrics but those in `KEPT`, and no training losses.
+
+    What newer records tell beside those is left away, so that lines of any age can be compared.
+    """
     metrics = {name: _trimmed(part) for name, part in cycle["metrics"].items()}
     return {**cycle, "metrics": metrics, "loss": []}
 
@@ -65,8 +68,9 @@ def trimmed(cycle: Mapping[str, Any]) -> dict[str, Any]:
 def _trimmed(part: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if part is None:
         return None
+    counts = {name: part[name] for name in ("cases", "patients", "clustered", "unsettled")}
     scopes = {name: _kept(part[name]) for name in ("pooled", "macro", "worst")}
-    return {**part, **scopes, "sites": {s: _kept(m) for s, m in part["sites"].items()}}
+    return {**counts, **scopes, "sites": {s: _kept(m) for s, m in part["sites"].items()}}
 
 
 def _kept(metrics: Mapping[str, Any]) -> dict[str, Any]:

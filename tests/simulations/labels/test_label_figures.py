@@ -133,6 +133,15 @@ def test_a_run_that_began_otherwise_is_left_out_and_counted() -> None:
     assert figures(TRACKS["A"], lines).left_out == 1
 
 
+def test_what_newer_records_tell_besides_leaves_older_runs_comparable() -> None:
+    lines = two_arms()
+    for found in lines[1]["cycles"]:
+        found["metrics"]["locked"]["bounds"] = {}
+    assert alike(lines)[1] == 0
+    lines[1]["cycles"][0]["metrics"]["locked"]["pooled"] = {"auroc": [0.1, 0.1, 0.1]}
+    assert alike(lines)[1] > 0
+
+
 def test_other_first_labels_are_no_pair_unless_a_policy_shared_them() -> None:
     lines = two_arms()
     lines[1]["cycles"][1]["labels"] = {"a": [12, 0], "b": [0, 12]}
@@ -188,6 +197,7 @@ def test_policies_are_held_against_the_same_strategy_with_uniform() -> None:
 
 def test_a_line_keeps_few_metrics_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
     full = cycle(0, 24, 0.7, (12, 12))
+    full["metrics"]["locked"]["pooled"] = dict(full["metrics"]["locked"]["pooled"])
     full["metrics"]["locked"]["pooled"]["brier"] = [0.1, 0.1, 0.1]
     kept = trimmed(full)["metrics"]["locked"]["pooled"]
     assert set(kept) == {"auroc", "log_loss"}
