@@ -222,6 +222,8 @@ def _read(layout: Layout, poc: subprocess.Popen[bytes], context: Callable[[], An
         worked |= sum(one.answer(i % 2) for i, one in enumerate(away)) > 0
         if not worked:
             time.sleep(0.5)
+    for one in away:
+        one.client.close()
     for screen in screens.values():
         assert not screen.wrong
         assert {url.startswith(here) for url in screen.asked} == {True}

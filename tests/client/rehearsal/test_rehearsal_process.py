@@ -56,6 +56,7 @@ class Demo:
         pixels = rng.integers(0, 255, (40, 20, 20)).astype(np.uint8)
         self.source = folder / "scans.npz"
         np.savez(self.source, train_images=pixels)
+        self.clients: list[httpx.Client] = []
         self.started: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -77,6 +78,7 @@ class Demo:
             trust_env=False,
             timeout=20,
         )
+        self.clients.append(client)
         until(lambda: _signed(client, name, word[1]))
         return client
 
@@ -123,6 +125,8 @@ def answer(client: httpx.Client, submission: str = "") -> bool:
 def demo(tmp_path: Path) -> Iterator[Demo]:
     made = Demo(tmp_path)
     yield made
+    for client in made.clients:
+        client.close()
     for one in made.started:
         if one.poll() is None:
             one.kill()
