@@ -34,7 +34,8 @@ the full bound at two evaluations in a row (the last one needs no second), and i
 that happened. *Query* is processor time of one cycle's selections over all sites, *score* that of
 scoring the pools before them and of training a site's own models where a strategy asks for them,
 whatever else the machine was doing. *Worst site* is its final AUROC where it can be told. Fewer
-than 20 pairs are marked exploratory: they claim nothing. A budget policy shares the first labels, too, so its arms may begin otherwise.
+than 20 pairs are marked exploratory: they claim nothing.
+A budget policy shares the first labels, too, so its arms may begin otherwise.
 """
 
 
