@@ -96,7 +96,7 @@ class Agreement:
 
 def agreement(store: SiteStore, study: Study) -> Agreement:
     """From every first answer and every repeat; adjudicators had seen answers and are left out."""
-    shelf, identity = store.readings, study.identity
+    shelf, identity = store.labels, study.identity
     readings = [r for r in (*shelf.training(identity), *shelf.audit(identity)) if _counts(r)]
     every = answers(readings, len(study.task.classes), multi_label=study.task.multi_label)
     double = max((len(table.shared.category) for table in every), default=0)
