@@ -17,6 +17,7 @@ from client.audit.chain import note
 from client.keys import SiteKey
 from client.site import Arrival, enrol
 from client.sources.decoder import Decoder
+from client.sources.examining import Examiners, examined
 from client.sources.reach import Reach
 from client.sources.seal import Seal
 from client.sources.source import TROUBLES, Find, Looked, Passed, PixelTrouble, Source
@@ -63,7 +64,7 @@ class Import:
     Attributes:
         store: of the site.
         key: the site's secret.
-        decoder: decodes every new case once.
+        decoder: its limits are those of the children that decode every new case once.
         dry: look at everything, write nothing.
         progress: is told now and then how many cases were dealt with.
         reach: brings the files of cases that are in an archive.
@@ -76,6 +77,7 @@ class Import:
     progress: Callable[[Tally], None] = field(default=lambda tally: None)
     reach: Reach = field(default_factory=Reach)
     _waiting: list[tuple[Find, str]] = field(default_factory=list)
+    _examiners: Examiners | None = None
     _splits: dict[str, str] = field(default_factory=dict)
     _keyed: int = 0
 
@@ -86,17 +88,18 @@ class Import:
             SourceError: the source as a whole cannot be used; what was taken before stays.
         """
         tally = Tally()
-        for item in source.finds():
-            if isinstance(item, Looked):
-                self._remember(item, tally)
-            elif isinstance(item, Passed):
-                tally.skip(item.reason, item.name and self.key.case(item.name), item.count)
-            else:
-                self._meet(item, tally)
-            if len(self._waiting) >= _BATCH:
-                self._flush()
-            self.progress(tally)
-        self._flush()
+        with Examiners(self.reach, self.decoder) as self._examiners:
+            for item in source.finds():
+                if isinstance(item, Looked):
+                    self._remember(item, tally)
+                elif isinstance(item, Passed):
+                    tally.skip(item.reason, item.name and self.key.case(item.name), item.count)
+                else:
+                    self._meet(item, self._examiners, tally)
+                self._gather(tally)
+                self.progress(tally)
+            self._gather(tally, everything=True)
+        self._examiners = None
         if tally.taken and not self.dry:
             with self.store.transaction():
                 note(self.store, "imported", words=f"{tally.taken.total()} cases")
@@ -113,14 +116,27 @@ class Import:
 
     def _remember(self, looked: Looked, tally: Tally) -> None:
         """Keep that a part was taken whole, once all of it is in the store."""
-        self._flush()
+        self._gather(tally, everything=True)
         before, self._keyed = self._keyed, sum(map(len, tally.keys.values()))
         whole = self._keyed == before  # no case of it was skipped
         if whole and not self.dry:
             with self.store.transaction():
                 self.store.cases.set_fact(self._part(looked.part), looked.mark)
 
-    def _meet(self, find: Find, tally: Tally) -> None:
+    def _gather(self, tally: Tally, *, everything: bool = False) -> None:
+        """Count what was examined, and put it into the store in batches."""
+        for one in self._examiners.done(everything=everything) if self._examiners else ():
+            try:
+                self._waiting.append((one.coming.result(), one.case))
+            except PixelTrouble as trouble:
+                tally.skip(TROUBLES[str(trouble)], one.case)
+                continue
+            tally.taken[one.find.facts.get("modality", "image")] += 1
+            tally.patients.add(self.key.patient(one.find.patient))
+        if everything or len(self._waiting) >= _BATCH:
+            self._flush()
+
+    def _meet(self, find: Find, examiners: Examiners, tally: Tally) -> None:
         case, patient = self.key.case(find.name), self.key.patient(find.patient)
         if self.store.locators.gone(case) or self.store.locators.gone(patient):
             tally.skip(PURGED)
@@ -135,11 +151,7 @@ class Import:
         if split != find.split:
             tally.skip(SPLIT, case)
             return
-        planned = self._examined(find, case, tally)
-        if planned is not None:
-            tally.taken[find.facts.get("modality", "image")] += 1
-            tally.patients.add(patient)
-            self._waiting.append((planned, case))
+        examiners.begin(find, case)
 
     def _meet_again(self, find: Find, known: Place, tally: Tally) -> None:
         """A case that is there already: the same, elsewhere, readable again, or changed."""
@@ -162,15 +174,11 @@ class Import:
 
     def _examined(self, find: Find, case: str, tally: Tally) -> Find | None:
         """The find with its plan; None, and counted, where its pixels cannot be decoded."""
-        files = len(find.locator.get("files", ())) or 1
         try:
-            with self.reach.local(find.locator, self.decoder) as near:
-                plan, _ = self.decoder.ask({"op": "examine", "locator": dict(near)}, files=files)
+            return examined(find, self.reach, self.decoder)
         except PixelTrouble as trouble:
             tally.skip(TROUBLES[str(trouble)], case)
             return None
-        plan.pop("bytes")
-        return replace(find, locator={**find.locator, "plan": plan})
 
     def _located(self, find: Find, case: str) -> Located:
         sealed = Seal(self.key).close(find.locator, case)

@@ -154,7 +154,6 @@ def test_the_page_breaks_no_rule_of_its_own_and_asks_nobody_else(
 
 
 def test_a_killed_browser_loses_nothing_and_gets_its_case_back(
-    browser: Any,
     screen_on: Callable[[str], Any],
     make_room: Make,
     serve: Callable[[Any], str],
