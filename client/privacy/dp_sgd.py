@@ -20,7 +20,7 @@ from client.learning.images import normalised
 from client.learning.losses import loss_of
 from client.learning.randomness import seeded_dropout, torch_generator
 from client.learning.resident import Resident
-from client.learning.train import add_proximal, learning_rate, refuse_divergence, rule
+from client.learning.train import Pace, add_proximal, refuse_divergence, rule
 from client.privacy.chance import Chance
 from client.privacy.patients import sampled
 from client.privacy.per_patient import add_clipped, per_sample
@@ -30,23 +30,6 @@ from protocol.study import Study
 
 _PACE = 0.2  # of adaptive clipping: Andrew et al., NeurIPS 2021, section 2.2
 _COUNTING = 10.0  # noise of the count of short gradients, over that of the whole step
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """What was charged for a round, and so what is done.
-
-    Attributes:
-        noise: multiplier of the whole step's sensitivity.
-        share: probability with which a patient is in a step's sample.
-        steps: how many.
-        expected: patients in a sample on average, by the public count; the sum is divided by it.
-    """
-
-    noise: float
-    share: float
-    steps: int
-    expected: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +46,25 @@ class Planted:
 
 
 SOUND = Planted()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What was charged for a round, and so what is done.
+
+    Attributes:
+        noise: multiplier of the whole step's sensitivity.
+        share: probability with which a patient is in a step's sample.
+        steps: how many.
+        expected: patients in a sample on average, by the public count; the sum is divided by it.
+        planted: faults of a test.
+    """
+
+    noise: float
+    share: float
+    steps: int
+    expected: float
+    planted: Planted = SOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,8 @@ def train_privately(
     study: Study,
     schedule: Schedule,
     source: Chance,
-    *,
-    round_: int,
-    mu: float,
+    pace: Pace,
     rng: np.random.Generator,
-    planted: Planted = SOUND,
 ) -> None:
     """Train the resident model, from the weights it holds, by the schedule's steps.
 
@@ -100,25 +99,23 @@ def train_privately(
         study: a private one.
         schedule: what was charged.
         source: of the sampling and the noise.
-        round_: within the cycle, from 0; sets the learning rate.
-        mu: of FedProx; 0 is none. The proximal term looks at no data and is added after the noise.
+        pace: FedProx's term looks at no data and is added after the noise.
         rng: of augmentation and dropout, which need not be secret.
-        planted: faults of a test.
 
     Raises:
         ValueError: weights that are not finite after training.
     """
-    step = _Step(resident, labeled, study, schedule, source, rng, planted)
+    step = _Step(resident, labeled, study, schedule, source, rng)
     start = resident.flat.clone()
-    update = rule(resident, study.training, learning_rate(study.training, round_))
+    update = rule(resident, study.training, pace.rate)
     masks = torch_generator(rng, resident.device)
     resident.module.train()
     with per_sample(resident), seeded_dropout(resident.module, masks):
         for _ in range(schedule.steps):
             gradient = step.noisy(sampled(labeled.patients, schedule.share, source))
             resident.gradient.copy_(gradient)
-            if mu:
-                add_proximal(resident.gradient, resident.flat, start, mu)
+            if pace.mu:
+                add_proximal(resident.gradient, resident.flat, start, pace.mu)
             update()
     refuse_divergence(resident, schedule.steps)
 
@@ -134,12 +131,11 @@ class _Step:
         schedule: Schedule,
         source: Chance,
         rng: np.random.Generator,
-        planted: Planted,
     ) -> None:
         assert study.privacy is not None  # noqa: S101 - the caller has looked
         self._privacy: Privacy = study.privacy
         self._resident, self._schedule = resident, schedule
-        self._source, self._planted = source, planted
+        self._source, self._planted = source, schedule.planted
         self._clip = self._privacy.clip
         resident.bind_gradients()
         self._real = torch.zeros_like(resident.flat)  # without what lies between parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from client.learning.train import Pace, learning_rate
 from client.privacy.chance import chance
 from client.privacy.dp_sgd import Labeled, Schedule, train_privately
 from client.privacy.spending import TRAINING, public_cases
@@ -43,9 +44,12 @@ def private_update(site: Site, study: Study, request: StepRequest) -> Outcome:
         study,
         Schedule(charge.noise, charge.share, charge.steps, charge.share * cases),
         chance(site, study, key, Purpose.PRIVATE_TRAIN),
-        round_=key.round,
-        mu=decided(site, study).aggregator.proximal,
-        rng=generator(study.seed, site.number, key.cycle, key.round, Purpose.TRAIN),
+        Pace(
+            learning_rate(study.training, key.round),
+            key.round,
+            decided(site, study).aggregator.proximal,
+        ),
+        generator(study.seed, site.number, key.cycle, key.round, Purpose.TRAIN),
     )
     arrays = {name: np.asarray(array) for name, array in network.arrays().items()}
     return Outcome(SiteUpdate(site.name, arrays, float(cases), loss=0.0, steps=charge.steps))

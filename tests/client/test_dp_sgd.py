@@ -12,6 +12,7 @@ from torch import nn
 from client.learning.losses import cross_entropy
 from client.learning.networks import initial_arrays
 from client.learning.resident import Resident
+from client.learning.train import Pace
 from client.privacy.chance import SeededChance, SystemChance, discrete_gaussian
 from client.privacy.dp_sgd import SOUND, Labeled, Planted, Schedule, _Step, train_privately
 from client.privacy.patients import sampled
@@ -53,7 +54,14 @@ def _chance(seed: int = 1) -> SeededChance:
     return SeededChance(np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+_LARGE = {"densenet", "efficientnet"}
+_EACH = [
+    pytest.param(name, marks=pytest.mark.slow if name in _LARGE else ())
+    for name in sorted(NETWORKS)
+]
+
+
+@pytest.mark.parametrize("name", _EACH)
 def test_dp_sgd_clipped_gradients_are_those_of_a_loop_over_the_patients(name: str) -> None:
     small = {"densenet": {"blocks": [2, 2], "growth": 8}}.get(name, {})
     study = _study(network={"name": name, **small})
@@ -99,9 +107,9 @@ def test_dp_sgd_takes_one_image_of_a_patient_in_a_step_and_patients_by_chance() 
 def _noise_of(planted: Planted, privacy: dict[str, object] | None = None) -> float:
     study = _study(privacy={"epsilon": 4.0, "clip": 2.0, **(privacy or {})})
     resident = _resident(study)
-    schedule = Schedule(noise=1.5, share=0.5, steps=1, expected=4.0)
+    schedule = Schedule(1.5, 0.5, 1, 4.0, planted)
     rng = np.random.default_rng(0)
-    step = _Step(resident, _labeled(0), study, schedule, _chance(), rng, planted)
+    step = _Step(resident, _labeled(0), study, schedule, _chance(), rng)
     drawn = torch.cat([step.noisy(np.zeros(0, dtype=np.int64)) for _ in range(4)])
     return float(drawn[drawn != 0].std())
 
@@ -119,8 +127,8 @@ def test_dp_sgd_without_clipping_one_patient_moves_the_sum_by_more() -> None:
     rng = np.random.default_rng(0)
 
     def moved(planted: Planted) -> float:
-        schedule = Schedule(noise=1e-6, share=1.0, steps=1, expected=1.0)
-        step = _Step(_resident(study), _labeled(1), study, schedule, _chance(), rng, planted)
+        schedule = Schedule(1e-6, 1.0, 1, 1.0, planted)
+        step = _Step(_resident(study), _labeled(1), study, schedule, _chance(), rng)
         with per_sample(step._resident):
             return float(step.noisy(np.zeros(1, dtype=np.int64)).norm())
 
@@ -135,9 +143,7 @@ def test_dp_sgd_physical_batches_change_no_result_but_rounding() -> None:
         resident = _resident(study)
         schedule = Schedule(noise=0.5, share=0.9, steps=5, expected=8.0)
         rng = np.random.default_rng(0)
-        train_privately(
-            resident, _labeled(8), study, schedule, _chance(), round_=0, mu=0.1, rng=rng
-        )
+        train_privately(resident, _labeled(8), study, schedule, _chance(), Pace(3e-3, 0, 0.1), rng)
         found.append(resident.flat.clone())
     assert float((found[0] - found[2]).abs().max()) < 1e-3
     assert float((found[1] - found[2]).abs().max()) < 1e-3
@@ -151,7 +157,7 @@ def test_dp_sgd_same_chance_same_bits_and_the_module_is_plain_again() -> None:
         schedule = Schedule(noise=1.0, share=0.5, steps=3, expected=4.0)
         rng = np.random.default_rng(0)
         train_privately(
-            resident, _labeled(8, 4), study, schedule, _chance(), round_=0, mu=0.0, rng=rng
+            resident, _labeled(8, 4), study, schedule, _chance(), Pace(3e-3, 0, 0.0), rng
         )
         found.append(resident.arrays())
     assert all(np.array_equal(found[0][k], found[1][k]) for k in found[0])
@@ -162,7 +168,7 @@ def test_dp_sgd_adaptive_clipping_finds_the_median_norm_and_pays_for_the_count()
     study = _study(privacy={"epsilon": 4.0, "clip": 50.0, "clipping": "adaptive"})
     schedule = Schedule(noise=0.02, share=1.0, steps=1, expected=16.0)
     rng = np.random.default_rng(0)
-    step = _Step(_resident(study), _labeled(16), study, schedule, _chance(), rng, SOUND)
+    step = _Step(_resident(study), _labeled(16), study, schedule, _chance(), rng)
     z, count = step._gradient_noise(), 10.0 * schedule.noise
     assert z**-2 + count**-2 == pytest.approx(schedule.noise**-2)
     norms = torch.linspace(0.5, 1.5, 16)
@@ -176,6 +182,10 @@ def test_dp_sgd_a_network_that_normalises_over_its_batch_is_refused_by_reason() 
     assert "normalises over the cases of a batch" in why_not(bad, (1, 16, 16))
     place = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten())
     assert "in place" in why_not(place, (1, 16, 16))
+
+
+@pytest.mark.slow
+def test_dp_sgd_every_network_of_the_table_can_be_private() -> None:
     for name in NETWORKS:
         check_network(_study(network={"name": name}))
 
