@@ -1,8 +1,9 @@
-"""Ask where dropout's members disagree."""
+"""Ask where the members of an ensemble disagree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,21 @@ from strategies.query.strategy import probabilities
 
 @dataclass(frozen=True, slots=True)
 class Bald:
-    """Prefer the cases about whose class the members of a dropout ensemble disagree.
+    """Prefer the cases about whose class the members of an ensemble disagree.
 
-    The score is the mutual information H(mean_m p_m) - mean_m H(p_m) in nats, at least 0.
+    The members are dropout passes of the global model, or the global, local and scratch models. The
+    score is the mutual information H(mean_m p_m) - mean_m H(p_m) in nats, at least 0.
     Multi-label: summed over the classes' own yes-or-no.
 
     Attributes:
         members: dropout passes over the pool, at least 2 (one member cannot disagree).
+        of: "dropout", or "models" for the three models, which needs labels.
 
     Source: Gal, Islam and Ghahramani, ICML 2017, section 4; Houlsby et al. 2011, equation 2.
     """
 
     members: int = 20
+    of: Literal["dropout", "models"] = "dropout"
 
     def __post_init__(self) -> None:
         """Refuse fewer than two members."""
@@ -36,14 +40,17 @@ class Bald:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities with dropout left on."""
+        """Probabilities of every member."""
+        if self.of == "models":
+            return Needs(frozenset({"ensemble_probs"}))
         return Needs(frozenset({"mc_probs"}), members=self.members)
 
     def scores(self, pool: Pool) -> NDArray[np.float64]:
         """Mutual information of every row, (n,), nats."""
-        p = probabilities(pool, "mc_probs")  # (n, members, classes)
+        (name,) = self.needs.signals
+        p = probabilities(pool, name)  # (n, members, classes)
         if p.shape[1] < 2:
-            raise ValueError(f"signal 'mc_probs' has {p.shape[1]} members; accepted is 2 or more")
+            raise ValueError(f"signal '{name}' has {p.shape[1]} members; accepted is 2 or more")
         each = entropy(p, pool.multi_label).mean(axis=1)
         disagreement = entropy(p.mean(axis=1), pool.multi_label) - each
         # rounding may fall just below the 0 that Jensen allows

@@ -84,7 +84,8 @@ def probabilities(pool: Pool, name: str = "probs") -> NDArray[np.float64]:
         NotFinite: they hold NaN or infinity.
         ValueError: a value outside [0, 1], or a single-label task with fewer than two classes.
     """
-    p = signal(pool, name, 3 if name == "mc_probs" else 2).astype(np.float64)
+    members = name in ("mc_probs", "ensemble_probs")
+    p = signal(pool, name, 3 if members else 2).astype(np.float64)
     if p.size and (p.min() < 0 or p.max() > 1):
         raise ValueError(
             f"signal '{name}' runs from {p.min():.3g} to {p.max():.3g}; accepted is 0 to 1"

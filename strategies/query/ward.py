@@ -39,7 +39,8 @@ class Ward:
     Attributes:
         warm: labels of the site at which warm picks begin, and from which all are.
         mix: "split" or "product".
-        own: the site's own model, "local" or "scratch".
+        own: the site's own model, "local" or "scratch"; with "none" the global one stands in for
+            it, nothing is trained and the pool is looked at once.
         doubt: "global", the global model's entropy; "ensemble", that of both models' mean;
             or "disagreement", what remains of that less the mean of both entropies.
         classes: a case's class is that of both models' mean, "ensemble", or of the nearest mean
@@ -51,7 +52,7 @@ class Ward:
 
     warm: tuple[float, float] = (8.0, 24.0)
     mix: Literal["split", "product"] = "split"
-    own: Literal["local", "scratch"] = "scratch"
+    own: Literal["local", "scratch", "none"] = "scratch"
     doubt: Literal["global", "ensemble", "disagreement"] = "global"
     classes: Literal["ensemble", "prototype"] = "ensemble"
     balance: float = 1.0
@@ -69,9 +70,9 @@ class Ward:
     @property
     def needs(self) -> Needs:
         """Both models' probabilities, features and labels; with split the own one's features."""
-        names = {"probs", "features", "labeled_features", "labeled_targets", f"{self.own}_probs"}
+        names = {"probs", "features", "labeled_features", "labeled_targets", self._of_own("probs")}
         if self.mix == "split":
-            names.add(f"{self.own}_features")
+            names.add(self._of_own("features"))
         return Needs(frozenset(names))
 
     def select(self, pool: Pool, k: int, rng: np.random.Generator) -> Indices:
@@ -88,16 +89,19 @@ class Ward:
         weights = (1 - w) + w * site.doubt / (largest if largest > 0 else 1)
         return _product(site, turns, weights, rng)
 
+    def _of_own(self, name: str) -> str:
+        return name if self.own == "none" else f"{self.own}_{name}"
+
     def _seen(self, pool: Pool) -> _Seen:
-        p, own = probabilities(pool), probabilities(pool, f"{self.own}_probs")
-        same_shape(p, own, f"{self.own}_probs", "probs")
+        p, own = probabilities(pool), probabilities(pool, self._of_own("probs"))
+        same_shape(p, own, self._of_own("probs"), "probs")
         features, labeled = features_of(pool)
         present = pool.require("labeled_targets") >= 0.5
         wanted = np.empty((len(labeled), p.shape[1]))
         same_shape(wanted, present, "labeled_targets", "labeled_features' rows, probs' columns")
         gradients: NDArray[Any] = features[:, :0]
         if self.mix == "split":
-            of_own = signal(pool, f"{self.own}_features", 2)
+            of_own = signal(pool, self._of_own("features"), 2)
             gradients = scaled(of_own, doubts(own, pool.multi_label))
         both, have = (p + own) / 2, present.sum(axis=0)
         if self.classes == "prototype":

@@ -63,6 +63,15 @@ def test_bald_is_ln_2_for_members_that_are_sure_of_opposites_and_0_for_those_tha
     assert Bald(members=2).scores(both) == pytest.approx([0, 2 * log(2), 0], abs=1e-12)
 
 
+def test_bald_of_the_three_models_asks_for_them_and_for_no_dropout() -> None:
+    strategy = Bald(of="models")
+    assert strategy.needs.signals == {"ensemble_probs"}
+    assert strategy.needs.models == {"global", "local", "scratch"}
+    torn, agreed = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]], [[0.9, 0.1]] * 3
+    pool = pool_of([agreed, torn], name="ensemble_probs")
+    assert strategy.scores(pool) == pytest.approx([0, log(2) * 2 / 3], abs=1e-12)
+
+
 def test_bald_refuses_one_member() -> None:
     with pytest.raises(ValueError, match="accepted is 2 or more"):
         Bald(members=1)

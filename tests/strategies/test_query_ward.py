@@ -151,6 +151,8 @@ def test_it_asks_most_for_the_class_without_labels() -> None:
 def test_it_needs_only_what_its_mix_and_model_look_at() -> None:
     assert Ward().needs.models == {"global", "scratch"}
     assert Ward(own="local").needs.models == {"global", "local"}
+    assert Ward(own="none").needs.models == {"global"}
+    assert len(Ward(own="none").select(pool_of(drawn(1)), 9, rng())) == 9
     split, product = Ward().needs.signals, Ward(mix="product").needs.signals
     assert split - product == {"scratch_features"}
 
