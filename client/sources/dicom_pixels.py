@@ -14,7 +14,10 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 
 from client.images import Geometry, Window
+from client.sources import twelve_bits
 from client.sources.source import Frame, Frames, Locator, PixelTrouble
+
+twelve_bits.enable()
 
 _LETTERS = (("R", "L"), ("A", "P"), ("F", "H"))  # DICOM's axes run to left, posterior, head
 

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from simulations.benchmarks.room_readers import PASSWORD
@@ -50,13 +51,13 @@ def desk(address: str) -> Iterator[Any]:
         NoBrowser: there is none here.
     """
     try:
-        from playwright.sync_api import sync_playwright
+        playwright = import_module("playwright.sync_api")  # a tool of the tests, in `dev` alone
     except ImportError:
         raise NoBrowser("playwright is not installed") from None
     chromium = shutil.which("chromium")
     if chromium is None:
         raise NoBrowser("chromium is not installed")
-    with sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
+    with playwright.sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
         context = driver.chromium.launch_persistent_context(
             profile,
             executable_path=chromium,
