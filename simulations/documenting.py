@@ -23,6 +23,7 @@ from simulations.template import template
 from strategies.aggregation import AGGREGATION
 from strategies.budget import BUDGET
 from strategies.consensus import CONSENSUS
+from strategies.pool import Needs
 from strategies.private import READS, rule_of
 from strategies.query import QUERY
 from strategies.stopping import STOPPING
@@ -118,15 +119,38 @@ def _strategies() -> Iterator[str]:
     yield "One row of a table each; add your own as one dataclass and one row.\n"
     for title, key, table in _TABLES:
         yield f"## {title} (`{key}`)\n"
+        if table is QUERY:
+            yield _ABOUT_QUERIES
         for name, row in sorted(table.items()):
             yield f"### `{name}`\n"
             yield f"{inspect.getdoc(row) or ''}\n"
+            if table is QUERY:
+                yield _looked_at(QUERY[name]().needs)
             signature = str(inspect.signature(row)).split(" ->")[0]
             if table is QUERY:
                 yield f"In a private study: it {rule_of(name)}.\n"
             if table is BUDGET:
                 yield f"In a private study: {'accepted' if name in READS else 'refused'}.\n"
             yield f"Arguments: `{signature}`\n" if signature != "()" else "No arguments.\n"
+
+
+_ABOUT_QUERIES = (
+    "Every published method here is our re-implementation from its paper, and from its authors' "
+    "code where the entry says so; what differs is said. n cases in the pool, m labeled, k picks, "
+    "d features. A strategy sees only the signals it names, computed once at the report step. The "
+    "global model's cost the report's own pass over the pool. The site's own models never leave "
+    "it: `local` is the global one after one more round of the site's training (one round and one "
+    "pass), `scratch` is trained on the site's labels alone (at most 50 passes over them and 500 "
+    "steps, and one pass over the pool). In the first cycle, and at a site without labels, the "
+    "cold start is asked instead of a strategy that looks at them.\n"
+)
+
+
+def _looked_at(needs: Needs) -> str:
+    """The signals that a strategy with default arguments looks at, and the models behind them."""
+    signals = ", ".join(f"`{name}`" for name in sorted(needs.signals)) or "none"
+    models = f"; models: {', '.join(sorted(needs.models))}" if needs.models else ""
+    return f"Signals: {signals}{models}.\n"
 
 
 def _records() -> Iterator[str]:
