@@ -196,7 +196,7 @@ def test_privacy_account_an_overdraw_is_refused_before_any_data_is_read(
     _ask(site, study, "report")
     _ask(site, study, "select", grant=12)
     monkeypatch.setattr(
-        type(site.store.readings), "labels", lambda *_: pytest.fail("labels were read")
+        type(site.store.labels), "settled", lambda *_: pytest.fail("labels were read")
     )
     rows = site.store.privacy.all(study.identity)
     with pytest.raises(OverBudget) as refused:
