@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.records import SiteUpdate
+from protocol.records import UpdateNumbers
 from protocol.steps import Code, Refusal
 from server.federation import QuorumLost
 from server.ledger import Stage
@@ -33,7 +33,7 @@ def calm(torn: Callable[..., Torn]) -> Callable[..., Torn]:
 def updates(made: Torn, cycle: int) -> list[str]:
     """The sites whose updates were folded in."""
     ledger = made.look()
-    found = ledger.records(Stage(cycle, "train"), SiteUpdate)
+    found = ledger.records(Stage(cycle, "train"), UpdateNumbers)
     ledger.close()
     return list(found)
 
