@@ -47,6 +47,7 @@ def export(
     from client.exports.tables import TABLES
     from client.exports.which import study_named
     from client.exports.writing import put, writer_of
+    from client.home import read_config
 
     check_format(form)
     if what not in TABLES:
@@ -54,7 +55,7 @@ def export(
     writer = writer_of(out)
     with _store(home) as store:
         chosen = study_named(store, study)
-        rows = TABLES[what](store, chosen)
+        rows = TABLES[what](store, chosen, read_config(home).plugins)
         if with_files:
             print(f"wardround-site: {_WARNING}", file=sys.stderr)
             files = files_of(home, store, [row["case"] for row in rows])

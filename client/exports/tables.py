@@ -14,7 +14,7 @@ from protocol.study import Study
 from strategies.chosen import decisions
 
 Row: TypeAlias = dict[str, Any]
-Table: TypeAlias = Callable[[SiteStore, Study], list[Row]]
+Table: TypeAlias = Callable[[SiteStore, Study, Sequence[str]], list[Row]]
 
 BETWEEN = "|"
 """Between the names of several classes, and between several files."""
@@ -59,10 +59,15 @@ def labels(store: SiteStore, study: Study, packages: Sequence[str] = ()) -> list
     """What consensus makes of the readings now; audit cases are marked, never to be trained on.
 
     A tie has no label, only the shares of its classes.
+
+    Args:
+        store: of the site.
+        study: approved there.
+        packages: those outside the project in which its strategies may be.
     """
     settle = decisions(study, tuple(packages)).consensus.settle
     after_ai = study.reading.trains == "after-ai"
-    shelf = store.readings
+    shelf = store.labels
     rows = _labels(study, settle(shelf.training(study.identity, after_ai=after_ai)), "training")
     rows += _labels(study, settle(shelf.audit(study.identity)), "audit")
     known = ExportShelf(store.connection).cases([row["case"] for row in rows])
@@ -104,4 +109,8 @@ def _yes(said: object) -> str:
     return "yes" if said else ""
 
 
-TABLES: Mapping[str, Table] = {"pool": pool, "readings": readings, "labels": labels}
+TABLES: Mapping[str, Table] = {
+    "pool": lambda store, study, packages: pool(store, study),
+    "readings": lambda store, study, packages: readings(store, study),
+    "labels": labels,
+}

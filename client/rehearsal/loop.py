@@ -61,11 +61,11 @@ class Loop:
         """Open the cycle's cases."""
         grant = Grant(state.grant, "a rehearsal of one site: the whole cycle's budget")
         self._ask(state, Selected, grant=grant)
-        self.say(telling.opened(self.study, state))
         return state.then("read")
 
     def read(self, state: State) -> State:
-        """Wait for people."""
+        """Wait for the readers."""
+        self.say(telling.opened(self.study, state))
         self.wait(state.cycle)
         return state.then("close")
 
