@@ -98,4 +98,5 @@ def _chest(size: int) -> NDArray[np.uint16]:
     )
     ribs = np.maximum(np.sin(16 * (y + 0.45 * np.abs(x) ** 1.6)), 0) ** 3
     shown = 0.75 * body + 0.1 * ribs * body - 0.45 * lungs
-    return (np.clip(shown, 0, 1) * 4031).astype(np.uint16)
+    values: NDArray[np.uint16] = (np.clip(shown, 0, 1) * 4031).astype(np.uint16)
+    return values

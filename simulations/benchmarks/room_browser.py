@@ -36,6 +36,17 @@ _WATCH = """
         return mark(name, ...more);
     };
 """
+# A mouse tells of itself some 125 times a second; a move that playwright sends waits for a frame,
+# and the next one is sent after that: no more than every second frame would be asked for.
+_MOVE = """([x, y]) => {
+    window.__painted = [];
+    let step = 0;
+    window.__moves = setInterval(() => {
+        step += 1;
+        const place = { clientX: x + step % 97, clientY: y + step % 53, pointerId: 1 };
+        document.getElementById("canvas").dispatchEvent(new PointerEvent("pointermove", place));
+    }, 8);
+}"""
 _PLACE = "() => JSON.stringify(document.getElementById('canvas').getBoundingClientRect())"
 
 
@@ -104,13 +115,12 @@ def dragged(address: str, seconds: float = 3.0) -> float:
         x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
         page.mouse.move(x, y)
         page.mouse.down()
-        page.evaluate("() => { window.__painted = []; }")
-        began, step = time.monotonic(), 0
-        while time.monotonic() - began < seconds:
-            step += 1
-            page.mouse.move(x + step % 97, y + step % 53)
+        page.evaluate(_MOVE, [x, y])
+        time.sleep(seconds)
+        painted: list[float] = page.evaluate(
+            "() => { clearInterval(window.__moves); return window.__painted; }"
+        )
         page.mouse.up()
-        painted = page.evaluate("() => window.__painted")
     if len(painted) < 2:
         return 0.0
     return (len(painted) - 1) / (painted[-1] - painted[0]) * 1000
