@@ -85,17 +85,22 @@ def turns(store: SiteStore, study: Study, cycle: int, *, case: int | None = None
     identity = study.identity
     if store.cycles.closed(identity, cycle):
         return []
-    owed = store.leases.owed(identity, cycle)
+    people, adjudicators = store.readers.names("reader"), store.readers.names("adjudicator")
+    owed: Collection[tuple[int, str]] = store.leases.owed(identity, cycle)
+    if here := people | adjudicators:  # whoever left gives no answer again
+        owed = [(case, reader) for case, reader in owed if reader in here]
     paid = spent(store, study, cycle) >= store.readings.granted(identity, cycle)
     if paid and not owed:
         return []
-    adjudicators = store.readers.names("adjudicator")
     disagreeing = store.leases.disagreeing(identity, cycle) if adjudicators else frozenset[int]()
     answers = store.readings.answers(identity, cycle, case=case)
-    people = store.readers.names("reader")
     state = _State(study, answers, owed, paid, people, adjudicators, disagreeing)
-    found = map(state.turn, store.readings.opened(identity, cycle, probs=False, case=case))
-    return [t for t in found if t is not None]
+    every = map(state.turn, store.readings.opened(identity, cycle, probs=False, case=case))
+    found = [t for t in every if t is not None]
+    if owed:  # a case may wait for its adjudicator and for a reader who answers it again
+        disputed = (t for t in found if t.adjudicating and t.owed - adjudicators)
+        found += [replace(t, adjudicating=False, open=False) for t in disputed]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

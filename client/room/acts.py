@@ -128,8 +128,8 @@ def leave(site: Site, who: Account, form: Left) -> dict[str, Any]:
     return {"format": 1, "kept": kept}
 
 
-def pixels(site: Site, who: Account, place: Place) -> int:
-    """The source's row of a case.
+def pixels(site: Site, who: Account, place: Place) -> tuple[int, int]:
+    """A case's id, and the source's row of it.
 
     Raises:
         Forbidden: the case is neither this reader's nor likely to be next.
@@ -143,4 +143,4 @@ def pixels(site: Site, who: Account, place: Place) -> int:
         case = opening.case if opening else SecondLook(site.store).may_see(*look)
     if case is None:
         raise Forbidden("the case is not yours to see just now")
-    return int(site.store.cases.rows(np.array([case]))[0])
+    return case, int(site.store.cases.rows(np.array([case]))[0])

@@ -108,7 +108,7 @@ def _image(library: Library, doors: Doors) -> Answer:
         place = acts.Place.of(request.query_params)
         token = request.cookies.get(COOKIE, "")
 
-        def find(site: Site) -> int:
+        def find(site: Site) -> tuple[int, int]:
             return acts.pixels(site, doors.who(site, token, WORKING), place)
 
         body = await library.picture(find, place.position, place.slice)

@@ -133,6 +133,8 @@ class Desk:
             kept = self.store.leases.latest(study.identity, cycle, who.name)
             if kept is None or kept.withdrawn:
                 raise ReadingRefused("there is no answer of yours to take back in this cycle")
+            if not _is_there(self.store, kept):
+                raise ReadingRefused("the case of your last answer is not here any more")
             self._still_blind(study, cycle, who, kept)
             self.store.leases.withdraw(kept, now())
             self._note(people.TAKEN_BACK, who, study, cycle, kept.case)
@@ -151,7 +153,7 @@ class Desk:
         if back is not None and back.opening.position == given.position:
             return back
         turn = self._turn(study, who, given)
-        if turn is None or not turn.may(who.name) or turn.adjudicating != adjudicates(who):
+        if turn is None or not turn.may(who.name):
             raise ReadingRefused("the case wants no answer of yours any more; the next one does")
         taken = self.store.leases.alive(study.identity, given.cycle, self.clock())
         if taken.get(turn.opening.case, who.name) != who.name:
@@ -164,7 +166,8 @@ class Desk:
         lease = self.store.leases.of(who.name)
         for case in (lease.case, None) if lease else (None,):
             every = map(names.turn, turns(self.store, study, given.cycle, case=case))
-            found = next((t for t in every if t.opening.position == given.position), None)
+            mine = (t for t in every if t.adjudicating == adjudicates(who))
+            found = next((t for t in mine if t.opening.position == given.position), None)
             if found is not None:
                 return found
         return None
@@ -189,6 +192,13 @@ class Desk:
         taken = self.store.leases.alive(study.identity, cycle, self.clock())
         if taken.get(kept.case, who.name) != who.name:
             raise ReadingRefused("too late: a colleague reads the case just now")
+
+
+def _is_there(store: SiteStore, kept: Kept) -> bool:
+    """Whether the case of an answer may still be read: its patient may have been excluded."""
+    if kept.stage == "repeat":
+        return kept.case in store.opinions.came_back(kept.study, kept.cycle, kept.reader)
+    return bool(store.readings.opened(kept.study, kept.cycle, probs=False, case=kept.case))
 
 
 def _check_same(before: Kept, names: Names, given: Given) -> None:

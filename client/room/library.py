@@ -46,12 +46,14 @@ class Library:
         """The same in a thread of its own: what takes long holds nobody's answer up."""
         return await self._aside.ask(question)
 
-    async def picture(self, find: Callable[[Site], int], place: int, wanted: int | None) -> bytes:
+    async def picture(
+        self, find: Callable[[Site], tuple[int, int]], place: int, wanted: int | None
+    ) -> bytes:
         """One slice of a case as `packed` makes it; the middle one for None.
 
         Args:
-            find: the source's row of the case, if it may be seen; asked beside the pixels, where
-                nobody's answer waits for it.
+            find: the case's id and the source's row of it, if it may be seen; asked beside the
+                pixels, where nobody's answer waits for it.
             place: of the case in its cycle, or any other number that stays the same.
             wanted: the slice.
         Raises:
@@ -59,7 +61,7 @@ class Library:
             NoSlice: it has no such slice.
         """
         post = self._shelves[place % _SHELVES]
-        return await post.ask(lambda site: packed(post.volume(site, find(site)), wanted))
+        return await post.ask(lambda site: packed(post.volume(site, *find(site)), wanted))
 
     def close(self) -> None:
         """Let go of threads and database; nothing may be asked any more."""

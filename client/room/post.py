@@ -84,17 +84,21 @@ class Post:
         answer: T = await asyncio.wrap_future(asked.answer)
         return answer
 
-    def volume(self, site: Site, row: int) -> Volume:
+    def volume(self, site: Site, case: int, row: int) -> Volume:
         """A case at full resolution; in this thread alone.
 
+        Args:
+            site: of this thread.
+            case: its id: after a purge another case may come to the row.
+            row: of the source.
         Raises:
             Unreadable: its pixels cannot be had.
         """
-        if row not in self._volumes:
-            self._volumes[row] = site.images.volume(row)
+        if case not in self._volumes:
+            self._volumes[case] = site.images.volume(row)
             if len(self._volumes) > VOLUMES:
                 self._volumes.popitem(last=False)
-        return self._volumes[row]
+        return self._volumes[case]
 
     def close(self) -> None:
         """Let go of thread and database; nothing may be asked any more."""

@@ -85,9 +85,13 @@ class OpinionShelf:
         return self._own("changed", study, case, reader)
 
     def came_back(self, study: str, cycle: int, reader: str) -> list[int]:
-        """The cases that came back to a reader in a cycle and that they answered."""
+        """The cases that came back to a reader in a cycle and that they answered; of nobody who
+        is excluded.
+        """
         rows = self.connection.execute(
-            'SELECT "case" FROM repeated WHERE study = ? AND cycle = ? AND reader = ?',
+            'SELECT "case" FROM repeated JOIN cases ON cases.id = "case" '
+            "JOIN patients ON patients.id = patient "
+            "WHERE study = ? AND cycle = ? AND reader = ? AND NOT excluded",
             (study, cycle, reader),
         )
         return [row[0] for row in rows]

@@ -32,7 +32,7 @@ def test_a_changed_mind_is_kept_beside_the_first_and_costs_nothing(
     assert stages(room) == [("ann", "blind", "[1, 0, 0]"), ("ann", "after-ai", "[0, 1, 0]")]
     with room.store() as store:
         assert (spent(store, room.study, 0), progress(store, room.study, 0, "s")) == before
-        shelf, identity = store.readings, room.study.identity
+        shelf, identity = store.labels, room.study.identity
         assert [r.value for r in shelf.training(identity)] == [(1, 0, 0)]
         assert [r.value for r in shelf.training(identity, after_ai=True)] == [(0, 1, 0)]
     assert look(ann, 0).json()["changed"] == {"answer": "answered", "value": [0, 1, 0]}
