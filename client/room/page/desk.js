@@ -107,6 +107,7 @@ export async function following() {
 
 export async function present(offer) {
   room.offer = offer;
+  byId("why").close(); // it was asked of the case before
   room.second.drop();
   workload(offer.work);
   if (await practising(offer)) return;

@@ -29,7 +29,7 @@ export function listen(room) {
   };
 
   function inDialog(event) {
-    if (byId("why").open && numberOf(event)) {
+    if (byId("why").open && numberOf(event) && !event.repeat) {
       labels.explain(numberOf(event) - 1);
       event.preventDefault();
     }
@@ -38,11 +38,12 @@ export function listen(room) {
 
   function onCase(event) {
     const number = numberOf(event);
+    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const found = event.shiftKey && shifted[event.key] ? shifted[event.key] : looking[name];
+    if (event.repeat) return number ? null : found; // held down it answers one case, not the next too
     const again = room.second.on ? room.second.act(event, number) : null;
     if (again) return again;
     if (number && event.shiftKey) return () => viewer.preset(number - 1);
-    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const found = event.shiftKey && shifted[event.key] ? shifted[event.key] : looking[name];
     const told = room.practice && room.practice.told;
     if (told && event.key === "Enter") return () => room.practised();
     if (found || room.second.on || told) return found;
@@ -60,7 +61,7 @@ export function listen(room) {
     }
     let act = null;
     if (room.view === "desk") act = event.key === "?" ? () => byId("help").showModal() : onCase(event);
-    else if (room.view === "empty") act = { z: () => room.undo(), a: () => room.second.open() }[event.key];
+    else if (room.view === "empty" && !event.repeat) act = { z: () => room.undo(), a: () => room.second.open() }[event.key];
     if (!act || room.busy) return;
     event.preventDefault();
     act();

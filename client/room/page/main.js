@@ -100,6 +100,7 @@ byId("sign-out").addEventListener("click", async () => {
   location.reload(); // nothing of the session stays in memory
 });
 byId("study").addEventListener("change", (event) => {
+  event.target.blur(); // keys are the case's again
   choose(room.me.studies.find((s) => s.identity === event.target.value)).catch(trouble);
 });
 byId("light").addEventListener("click", (event) => {

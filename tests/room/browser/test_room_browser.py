@@ -64,6 +64,27 @@ def test_a_session_by_keyboard_alone(
     assert {url.startswith(address) for url in screen.asked} == {True}
 
 
+def test_a_key_that_is_held_down_answers_one_case(
+    screen_on: Made, until: Made, readings: Made, make_room: Made, serve: Made
+) -> None:
+    room = make_room()
+    room.open(5, 20)
+    room.let_in(ann="reader")
+    screen = screen_on(serve(room))
+    screen.sign_in("ann")
+    until(lambda: screen.view == "desk" and screen.bright() > 5)
+    screen.page.keyboard.down("2")
+    until(lambda: "1 reading, " in screen.text("#today") and screen.text("#state") == "Saved.")
+    for _ in range(8):  # as the keyboard repeats it
+        screen.page.keyboard.down("2")
+        screen.page.wait_for_timeout(60)
+    screen.page.keyboard.up("2")
+    assert len(readings(room)) == 1
+    screen.press("2")
+    until(lambda: "2 readings, " in screen.text("#today"))
+    assert not screen.wrong
+
+
 def test_two_readers_disagree_and_an_adjudicator_settles_it(
     screen_on: Made, until: Made, readings: Made, make_room: Made, serve: Made
 ) -> None:
