@@ -1,11 +1,15 @@
 """Passwords as argon2id hashes, each with a salt of its own.
 
 The cost is OWASP's least for argon2id: 19 MiB, two passes, one lane. One try takes about 45 ms of
-a core of the machine on which this was written; `docs/decisions.md` has the numbers.
+a core of the machine on which this was written; `docs/decisions.md` has the numbers. What wardround
+kept before, scrypt in JSON, is still right and is stale.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import secrets
 from functools import cache
 
@@ -42,7 +46,7 @@ def is_right(kept: str, password: str) -> bool:
         return _HASHER.verify(kept, _bytes(password[:MOST]))
     except InvalidHashError:
         _nobodys(password)
-        return False
+        return _was_right(kept, password[:MOST])
     except VerificationError:
         return False
 
@@ -53,6 +57,17 @@ def is_stale(kept: str) -> bool:
         return _HASHER.check_needs_rehash(kept)
     except InvalidHashError:
         return True
+
+
+def _was_right(kept: str, password: str) -> bool:
+    """The same of a hash as it was kept before argon2id."""
+    try:
+        content = json.loads(kept)
+        salt, wanted = bytes.fromhex(content["salt"]), bytes.fromhex(content["hash"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    cost = {"n": 2**14, "r": 8, "p": 1, "dklen": 32, "maxmem": 2**26}
+    return hmac.compare_digest(hashlib.scrypt(_bytes(password), salt=salt, **cost), wanted)
 
 
 def _nobodys(password: str) -> None:

@@ -23,7 +23,7 @@ ALL_GUESSES = 200
 
 @dataclass(slots=True)
 class Sessions:
-    """Sessions in memory: a restart signs everybody out.
+    """Sessions in memory: a restart signs everybody out. Threads share them: no step is in two.
 
     Attributes:
         clock: seconds, never going back.
@@ -35,7 +35,9 @@ class Sessions:
     def begin(self, who: str = "") -> str:
         """The token of a new session of somebody."""
         now = self.clock()
-        self._until = {token: kept for token, kept in self._until.items() if kept[0] > now}
+        for old, kept in [*self._until.items()]:  # copied in one go: another thread may end one
+            if kept[0] <= now:
+                self._until.pop(old, None)
         token = secrets.token_urlsafe(32)
         self._until[token] = now + LASTS, who
         return token
@@ -46,7 +48,8 @@ class Sessions:
 
     def whose(self, token: str) -> str:
         """Who began the session; "" where there is none."""
-        return self._until[token][1] if self.alive(token) else ""
+        until, who = self._until.get(token, (0.0, ""))
+        return who if until > self.clock() else ""
 
     def end(self, token: str) -> None:
         """Sign out."""

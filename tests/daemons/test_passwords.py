@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from statistics import median
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 
 from daemons.web.passwords import MOST, PasswordRefused, hashed, is_right, is_stale
-from daemons.web.sessions import ALL_GUESSES, FROM_ONE_ADDRESS, GUESSES, WITHIN, Guesses
+from daemons.web.sessions import (
+    ALL_GUESSES,
+    FROM_ONE_ADDRESS,
+    GUESSES,
+    LASTS,
+    WITHIN,
+    Guesses,
+    Sessions,
+)
 
 WORD = "a long enough word"
 
@@ -35,6 +46,35 @@ def test_a_hash_of_another_cost_is_right_and_stale() -> None:
     assert is_stale(cheap)
     assert not is_stale(hashed(WORD))
     assert is_stale("{}")
+
+
+def test_a_hash_from_before_argon2_is_right_and_stale() -> None:
+    salt = bytes(range(16))
+    made = hashlib.scrypt(WORD.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32, maxmem=2**26)
+    kept = json.dumps({"format": 1, "salt": salt.hex(), "hash": made.hex()})
+    assert is_right(kept, WORD)
+    assert not is_right(kept, WORD + "!")
+    assert is_stale(kept)
+
+
+def test_a_session_ends_whoever_signs_in_meanwhile() -> None:
+    clock = [0.0]
+    sessions = Sessions(lambda: clock[0])
+
+    class Ending(dict[str, tuple[float, str]]):
+        """Another thread ends a session while somebody signs in."""
+
+        def items(self) -> Any:
+            found = [*super().items()]
+            sessions.end(found[0][0])
+            return found
+
+    first, second = sessions.begin("ann"), sessions.begin("ben")
+    sessions._until = Ending(sessions._until)
+    third = sessions.begin("cat")
+    assert [sessions.whose(t) for t in (first, second, third)] == ["", "ben", "cat"]
+    clock[0] = LASTS + 1
+    assert sessions.whose(second) == ""
 
 
 def test_a_name_that_nobody_has_is_as_slow() -> None:
