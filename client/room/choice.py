@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from client.queue import Turn, spent, turns
@@ -103,14 +103,19 @@ class _View:
         owed = sum(name in t.owed for t in mixed if t.stage == "repeat")
         return mixed, max(owed, int(back)) + held
 
-    def _left(self, every: Sequence[Turn], taken: Collection[int], wanted: int) -> int:
-        """Readings that the grant pays, less those under way and those that a dispute needs."""
+    def _left(self, every: Sequence[Turn], taken: Mapping[int, str], wanted: int) -> int:
+        """Readings that the grant pays, less those under way and those that a dispute needs.
+
+        Whoever has a case again that they took back spends nothing more.
+        """
         identity = self.study.identity
         granted = self.store.readings.granted(identity, self.cycle)
         left = granted - spent(self.store, self.study, self.cycle)
         if self.study.budget.unit == "minutes":  # how many readings some minutes pay is not known
             return wanted if left > 0 else 0
-        left -= len(self.store.leases.under_way(identity, self.cycle, self.at) - {self.who.name})
+        again = {who for t in every if (who := taken.get(t.opening.case)) in t.owed}
+        under_way = self.store.leases.under_way(identity, self.cycle, self.at)
+        left -= len(under_way - again - {self.who.name})
         if not adjudicates(self.who):
             left -= sum(t.adjudicating and t.opening.case not in taken for t in every)
         return max(left, 0)

@@ -97,6 +97,23 @@ def test_a_doubt_taken_back_may_be_given_again_once_others_disagree(
     assert len(zoe.next()["case"]["readings"]) == 3
 
 
+def test_what_was_taken_back_holds_no_colleague_s_reading_back(
+    make_room: Callable[..., Any], pages: Callable[..., Any]
+) -> None:
+    room = make_room()
+    room.let_in(ann="reader", bob="reader")
+    room.open(cases=3, grant=2)
+    ann, bob = pages(room, "ann"), pages(room, "bob")
+    assert bob.answer(bob.next()).status_code == 200
+    assert bob.post("/api/undo", study=room.study.identity).status_code == 200
+    offer = ann.next()
+    assert offer["case"]["position"] == 1
+    assert ann.answer(offer).json()["case"] is None
+    assert bob.answer(bob.next()).status_code == 200
+    with room.store() as store:
+        assert store.readings.spent(room.study.identity)[0] == 2
+
+
 def test_a_purged_case_s_picture_is_not_that_of_the_one_in_its_row(room: Any) -> None:
     array = np.stack([np.full((1, 8, 8), 7, np.uint8)] * 24)
     post = Post(room.home)
