@@ -5,7 +5,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels docs stubs clean
+.PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels docs pictures stubs clean
 
 help:
 	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -46,6 +46,10 @@ bench-labels: $(READY) ## label efficiency of every strategy: hours; QUICK=1 is 
 
 docs: $(READY) ## write the generated pages of docs/ anew
 	$(BIN)/python -m simulations.documenting
+
+pictures: $(READY) ## take the pictures of docs/room/ anew, by the browser tests
+	@mkdir -p docs/room
+	ROOM_PICTURES=docs/room $(BIN)/python -m pytest -q -m browser tests/room
 
 stubs: $(READY) ## generate the coordination service's stubs anew from its .proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protocol/coordination.proto

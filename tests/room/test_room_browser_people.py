@@ -206,4 +206,4 @@ def test_an_auditor_s_page_shows_the_log_and_no_case(
     assert not page.is_visible("#canvas")
     if folder := os.environ.get("ROOM_PICTURES"):
         page.select_option("#audit-kind", "")
-        page.screenshot(path=str(Path(folder) / "auditor.png"))
+        page.screenshot(path=str(Path(folder) / "auditor.jpg"), type="jpeg", quality=88)

@@ -128,8 +128,10 @@ class Screen:
         return self.tint(x, y, 0.05)
 
     def picture(self, name: str) -> None:
+        """Keep what is on the screen."""
         if folder := os.environ.get("ROOM_PICTURES"):
-            self.page.screenshot(path=str(Path(folder) / f"{name}.png"))
+            file = Path(folder) / f"{name}.jpg"
+            self.page.screenshot(path=str(file), type="jpeg", quality=88)
 
 
 @pytest.fixture(name="until")
