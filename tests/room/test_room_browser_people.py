@@ -61,7 +61,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Any]]:
                 context.close()
 
 
-def until(true: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := true():

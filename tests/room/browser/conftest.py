@@ -49,7 +49,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
             context.close()
 
 
-def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
     """The first true answer: the page's policy forbids the eval that playwright would wait with."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -131,7 +131,7 @@ def test_a_killed_room_loses_no_answer_and_says_saved_of_none_that_it_lacks(
     screen.page.unroute("**/api/answer")
     until(lambda: "Saved." in screen.text("#state"))
     assert len(readings(room)) == 1
-    assert "1 reading, " in screen.text("#today")
+    until(lambda: "1 reading, " in screen.text("#today"))
 
 
 def test_an_admin_sees_how_far_the_room_is_and_no_case(
