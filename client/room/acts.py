@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from client.queue import ReadingRefused
 from client.room import practising, telling
 from client.room.desk import Desk
 from client.room.doors import Forbidden
@@ -83,6 +84,10 @@ def following(site: Site, who: Account, form: Which) -> dict[str, Any]:
 def answer(site: Site, who: Account, form: Answered) -> dict[str, Any]:
     """Keep an answer; what comes next."""
     study, desk = site.store.steps.study(form.study), Desk(site.store)
+    lease = site.store.leases.of(who.name)
+    begun = lease is not None and lease.study == study.identity
+    if not begun and practising.waiting(site.store, study, who) is not None:
+        raise ReadingRefused("practice comes before the first case that counts")
     desk.answer(study, who, form.given)
     told = telling.offer(desk, study, who, desk.next(study, who))
     return {**told, "saved": form.submission}

@@ -111,6 +111,21 @@ def test_images_of_practice_are_those_answered_and_the_next_ones(
     assert practice_image(page, 0) == 403  # practice is over
 
 
+def test_no_case_is_answered_before_practice_but_one_on_the_screen(
+    make_room: MakeRoom, pages: Callable[..., Any]
+) -> None:
+    room = make_room("reading.practice=2")
+    room.open(4, 9)
+    room.let_in(ann="reader", ben="reader")
+    ann, ben = pages(room, "ann"), pages(room, "ben")
+    offer = ben.next()  # there is no practice set yet
+    with_set(room)
+    early = ann.answer({"cycle": 0, "case": {"position": 2}})
+    assert early.status_code == 409
+    assert "practice" in early.json()["error"]
+    assert ben.answer(offer).status_code == 200
+
+
 @pytest.mark.parametrize(("there", "asked"), [((), 0), ((21,), 1), (CASES, 3)])
 def test_a_reader_practises_on_what_there_is(
     make_room: MakeRoom, pages: Callable[..., Any], there: tuple[int, ...], asked: int
