@@ -18,6 +18,8 @@ from client.sources.source import PixelTrouble
 
 _T = TypeVar("_T")
 _SECONDS = 30.0
+_STATUS = {401: "refused", 403: "refused", 404: "missing", 410: "missing"}
+_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "UNKNOWN CA", "ACCESS_DENIED")
 
 
 def studies(server: Mapping[str, Any], offset: int, limit: int) -> list[dict[str, str]]:
@@ -76,7 +78,10 @@ def _client(server: str) -> DICOMwebClient:
     session.trust_env = False  # no proxy and no password file of the machine's
     session.max_redirects = 0
     if told_by.get("user"):
-        session.auth = (told_by["user"], told_by.get("password", ""))
+        # as bytes in UTF-8: text would be sent in Latin-1, and fail beyond it
+        session.auth = (told_by["user"].encode(), told_by.get("password", "").encode())
+    if told_by.get("token"):
+        session.headers["Authorization"] = f"Bearer {told_by['token']}"
     add_certs_to_session(session, told_by.get("authority"), told_by.get("certificate"))
     return DICOMwebClient(told_by["url"], session=session, timeout=_SECONDS)
 
@@ -86,6 +91,14 @@ def _asked(question: Callable[[], _T]) -> _T:
         return question()
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else 0
-        raise PixelTrouble("missing" if status in (404, 410) else "away") from None
-    except requests.RequestException:
-        raise PixelTrouble("away") from None
+        raise PixelTrouble(_STATUS.get(status, "away")) from None
+    except requests.RequestException as error:
+        raise PixelTrouble(_broken_off(str(error).upper())) from None
+
+
+def _broken_off(words: str) -> str:
+    """What a connection broke off over, by OpenSSL's words for it."""
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return "untrusted"
+    turned_away = "ALERT" in words and any(word in words for word in _OUR_CERTIFICATE)
+    return "refused" if turned_away else "away"

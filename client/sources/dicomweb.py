@@ -14,6 +14,12 @@ from client.sources.reach import Reach
 from client.sources.source import Find, Looked, Passed, PixelTrouble, SourceError
 
 _PAGE = 100
+_SILENT = "the archive does not answer as DICOMweb, or broke off; the same import again goes on"
+_WORDS = {
+    "refused": "the archive refuses the login that keys/dicomweb.json has for it, or asks for one",
+    "untrusted": "the archive's certificate is not trusted here: signed by an unknown authority, "
+    "for another name, or expired; accepted is an authority named in keys/dicomweb.json",
+}
 UNCHANGED = "studies that are as they were at the last import"
 
 
@@ -82,8 +88,5 @@ class Archive:
     def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             return self.decoder.ask(request, files=60)[0]
-        except PixelTrouble:
-            raise SourceError(
-                "the archive does not answer as DICOMweb, or refuses the login in "
-                "keys/dicomweb.json"
-            ) from None
+        except PixelTrouble as trouble:
+            raise SourceError(_WORDS.get(str(trouble), _SILENT)) from None

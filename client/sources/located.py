@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from client.sources.decoder import Decoder
 from client.sources.plan import Plan, from_json
 from client.sources.reach import Reach
 from client.sources.seal import Seal
-from client.sources.source import TROUBLES, PixelTrouble
+from client.sources.source import OF_THE_PLACE, TROUBLES, Locator, PixelTrouble, SourceError
 from client.store.locator_shelf import Place
 from client.store.store import SiteStore
 from protocol.records import Indices
@@ -118,9 +119,11 @@ class LocatedImages:
                 request = {**request, "locator": dict(near)}
                 return self.decoder.ask(request, files=len(files) or 1)[1]
         except PixelTrouble as trouble:
-            if str(trouble) == "away" or _gone(locator):
+            if str(trouble) in OF_THE_PLACE or gone(locator):
                 raise Unreadable(_AWAY) from None  # nothing is noted: it may come back
             raise self._noted(place, str(trouble)) from None
+        except SourceError:  # the login was taken away, or spoilt
+            raise Unreadable(_AWAY) from None
 
     def _locator(self, place: Place) -> dict[str, Any]:
         return dict(self.seal.open(place.located.sealed, place.located.key))
@@ -136,9 +139,9 @@ class LocatedImages:
             self.cache.forget([place.case])
 
 
-def _gone(locator: dict[str, Any]) -> bool:
-    """Whether a folder is not there, as when a share is not mounted."""
-    return locator["kind"] != "dicomweb" and not Path(str(locator["root"])).exists()
+def gone(locator: Locator) -> bool:
+    """Whether a folder is not there for us, as when a share is not mounted, or was closed."""
+    return locator["kind"] != "dicomweb" and not os.access(locator["root"], os.R_OK)
 
 
 def _placed(place: Place | None, row: int) -> Place:

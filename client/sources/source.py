@@ -30,7 +30,11 @@ TROUBLES: Mapping[str, str] = {
     "too slow": "not decoded within the time allowed",
     "killed": "the decoder died of it",
     "away": "the place where it is kept could not be reached",
+    "refused": "the archive where it is kept refuses this site's login",
+    "untrusted": "the archive where it is kept has a certificate that is not trusted here",
 }
+OF_THE_PLACE = frozenset({"away", "refused", "untrusted"})
+"""Troubles that say nothing of a case; it may be read again once the place is mended."""
 
 
 @dataclass(frozen=True, slots=True)
