@@ -37,8 +37,8 @@ MESSAGE_TYPES: Mapping[str, str] = {
 class Code(StrEnum):
     """Why a site answered with nothing: all that leaves of an error.
 
-    "too-few-patients" and "over-budget" (of privacy) are abstentions, and count as answers; "kept-back" says that the gate
-    (`protocol/egress.py`) let a reply not pass.
+    "too-few-patients" and "over-budget" (of privacy) are abstentions, and count as answers;
+    "kept-back" says that the gate (`protocol/egress.py`) let a reply not pass.
     """
 
     NOT_APPROVED = "not-approved"

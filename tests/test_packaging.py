@@ -18,16 +18,20 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
+BOTH = "server and site"  # what both kinds of daemon are installed with
 ROOMS = ("daemons", "protocol", "strategies", "client", "server", "simulations")
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = tomllib.loads(TEXT)
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-EXTRA_OF = {"daemons": "", "protocol": "", "strategies": "", "server": "server", "client": "site"}
-EXTRA_OF |= {"simulations": "sim", "tests": "dev"}
+EXTRA_OF = {"protocol": "", "strategies": "", "server": "server", "client": "site"}
+EXTRA_OF |= {"simulations": "sim", "tests": "dev", "daemons": BOTH}
 
 
 def declared(extra: str) -> list[Requirement]:
     """What an extra asks for, the base and the extras within it included."""
+    if extra == BOTH:
+        server, site = declared("server"), declared("site")
+        return [r for r in server if r in site]
     found = [Requirement(d) for d in PROJECT["project"]["dependencies"]]
     for text in EXTRAS.get(extra, []):
         requirement = Requirement(text)

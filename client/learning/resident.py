@@ -28,6 +28,7 @@ class Slot:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of the parameter."""
         return tuple(self.parameter.shape)
 
 

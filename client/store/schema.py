@@ -89,7 +89,7 @@ CREATE TABLE privacy_accounts (       -- what a study may spend of the patients'
     study TEXT PRIMARY KEY REFERENCES studies (identity),
     epsilon REAL NOT NULL,
     delta REAL NOT NULL,              -- the smallest that was ever due
-    rdp_order REAL NOT NULL,          -- fixed when it is opened: the filter is one of a single order
+    rdp_order REAL NOT NULL,          -- fixed when it is opened: a filter has a single order
     opened TEXT NOT NULL
 );
 CREATE TABLE privacy_charges (        -- written before a step looks at anything

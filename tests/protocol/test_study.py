@@ -100,8 +100,8 @@ REFUSALS = {
     # the network
     "network=resnet": "network = 'resnet': accepted is a table whose name is 'densenet', "
     "'efficientnet', 'mlp', 'resnet' or 'tiny-cnn'",
-    "network.name=vgg": "network.name = 'vgg': accepted is 'densenet', 'efficientnet', 'mlp', 'resnet' "
-    "or 'tiny-cnn'",
+    "network.name=vgg": "network.name = 'vgg': accepted is 'densenet', 'efficientnet', 'mlp', "
+    "'resnet' or 'tiny-cnn'",
     "network.name=['resnet']": "network.name = ['resnet']: accepted is 'densenet', 'efficientnet'",
     "network.blocks=[1, 1]": "network.blocks = [1, 1]: accepted is a list of 4, each a whole "
     "number of at least 1",
