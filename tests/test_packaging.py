@@ -48,7 +48,7 @@ PEERS = frozenset({"nvflare"})
 
 def imports(room: str) -> dict[str, Path]:
     """Third-party modules that a room imports, late ones too, and a file that does."""
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted((ROOT / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
