@@ -6,7 +6,7 @@ a site's cases through as many models of its own making as it likes, or open its
 
 from __future__ import annotations
 
-from client.queue import spent
+from client.cost import spent
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
 from protocol.records import Grant, StepKey

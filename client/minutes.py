@@ -7,7 +7,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from client.queue import expected_seconds
+from client.cost import expected_seconds
 from client.store.store import SiteStore
 from protocol.records import Indices
 from protocol.study import Study

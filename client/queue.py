@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
+from client.cost import spent
 from client.store.reading_shelf import NO_REMARKS, Opening, Remarks
 from client.store.store import SiteStore
 from protocol.records import Answer, Reading, SiteProgress, Stage
@@ -45,6 +47,14 @@ def waiting(store: SiteStore, study: Study, cycle: int) -> list[Opening]:
     return [turn.opening for turn in turns(store, study, cycle) if turn.open]
 
 
+def waits(store: SiteStore, study: Study, cycle: int) -> int:
+    """How much still wants an answer that the grant pays; a repeat only while it is on a screen."""
+    if store.cycles.closed(study.identity, cycle):
+        return 0
+    repeats = store.leases.repeating(study.identity, cycle, time.time())
+    return len(waiting(store, study, cycle)) + repeats
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """An open case that wants an answer.
@@ -70,17 +80,25 @@ class Turn:
         return reader not in self.given and (self.open or reader in self.owed)
 
 
-def turns(store: SiteStore, study: Study, cycle: int, *, case: int | None = None) -> list[Turn]:
+def turns(
+    store: SiteStore,
+    study: Study,
+    cycle: int,
+    *,
+    case: int | None = None,
+    at: float | None = None,
+) -> list[Turn]:
     """The open cases that still want an answer, in reading order, and whose.
 
     A case wants `readers_per_case` answers, one drawn by chance one more; one that a reader left
     unsure or unreadable goes to one reader more. Where the site has readers' accounts, a case waits
     only for readers that there are, and one whose readers disagree goes to an adjudicator. Nothing
     waits once the cycle is closed; once the grant is spent, only what was paid: cases whose reader
-    took the answer back. Repeats are not among them: nothing waits for one.
+    took the answer back, and those on somebody's screen. Repeats are not among them.
 
     Args:
         case: only the turn of this one, if it wants an answer.
+        at: the time, seconds since 1970; None for now.
     """
     identity = study.identity
     if store.cycles.closed(identity, cycle):
@@ -90,11 +108,14 @@ def turns(store: SiteStore, study: Study, cycle: int, *, case: int | None = None
     if here := people | adjudicators:  # whoever left gives no answer again
         owed = [(case, reader) for case, reader in owed if reader in here]
     paid = spent(store, study, cycle) >= store.readings.granted(identity, cycle)
-    if paid and not owed:
-        return []
+    screens: Collection[int] = ()
+    if paid:
+        screens = store.leases.alive(identity, cycle, time.time() if at is None else at)
+        if not owed and not screens:
+            return []
     disagreeing = store.leases.disagreeing(identity, cycle) if adjudicators else frozenset[int]()
     answers = store.readings.answers(identity, cycle, case=case)
-    state = _State(study, answers, owed, paid, people, adjudicators, disagreeing)
+    state = _State(study, answers, owed, screens, paid, people, adjudicators, disagreeing)
     every = map(state.turn, store.readings.opened(identity, cycle, probs=False, case=case))
     found = [t for t in every if t is not None]
     if owed:  # a case may wait for its adjudicator and for a reader who answers it again
@@ -110,6 +131,7 @@ class _State:
     Attributes:
         answers: by case and reader.
         owed: answers taken back, by case and reader.
+        screens: cases that somebody reads just now; looked for once the grant is spent.
         paid: the grant is spent.
         people: readers that there are.
         disagreeing: cases that wait for one of `adjudicators`.
@@ -118,6 +140,7 @@ class _State:
     study: Study
     answers: Mapping[int, Mapping[str, Answer]]
     owed: Collection[tuple[int, str]]
+    screens: Collection[int]
     paid: bool
     people: frozenset[str]
     adjudicators: frozenset[str]
@@ -127,13 +150,13 @@ class _State:
         """The case's turn; None where it wants nobody's answer."""
         given = self.answers.get(opening.case)
         if given is None:
-            if not self.owed:
+            if not self.owed and not self.paid:
                 return Turn(opening, False, _NOBODY)
             given = {}
         who = _NOBODY
         if self.owed:
             who = frozenset(r for case, r in self.owed if case == opening.case)
-        if self.paid and not who:
+        if self.paid and not who and opening.case not in self.screens:
             return None
         enough = bool(self.people) and self.people <= given.keys()
         if not enough and _wants(self.study, opening.case, given.values()):
@@ -177,12 +200,17 @@ def accept(
     opening: Opening,
     reading: Reading,
     remarks: Remarks = NO_REMARKS,
+    *,
+    begun: bool = False,
 ) -> None:
     """Keep an answer within the caller's transaction.
 
     Readings are never changed, so what consensus could not settle must not get in; and two readers
     may have been given the last reading of a grant at once.
 
+    Args:
+        begun: the reader has the case on their screen: in minutes nobody knows beforehand what
+            others take, and what has begun is finished.
     Raises:
         ReadingRefused: it does not answer the task, the cycle is closed, the case is not open, this
             reader has answered it, or the grant is spent; or a repeat of a case that must not come
@@ -200,7 +228,7 @@ def accept(
         _check_open(store, study, cycle, opening, reading)
         replaces = store.leases.owed(identity, cycle).get(mine)
     granted = store.readings.granted(identity, cycle)
-    if replaces is None and spent(store, study, cycle) >= granted:
+    if replaces is None and not begun and spent(store, study, cycle) >= granted:
         raise ReadingRefused(f"the grant of {granted} {study.budget.unit} is spent")
     remarks = replace(remarks, replaces=replaces)
     store.readings.add(identity, cycle, opening.case, opening.purpose, reading, remarks)
@@ -218,25 +246,6 @@ def _check_open(
         raise ReadingRefused("this reader has seen the model's opinion; accepted are blind answers")
 
 
-def spent(store: SiteStore, study: Study, cycle: int) -> int:
-    """What a cycle's answers cost so far, in the budget's unit.
-
-    Minutes are whole: each cycle counts those that the site's running total has begun, so that
-    cycles add up to the total.
-    """
-    count, seconds = store.readings.spent(study.identity, cycle)
-    if study.budget.unit == "readings":
-        return count
-    before = sum(store.readings.spent(study.identity, c)[1] for c in range(cycle))
-    return _minutes(before + seconds) - _minutes(before)
-
-
-def expected_seconds(store: SiteStore, study: Study) -> float:
-    """Active seconds that the site's next reading will take, from its own readings so far."""
-    count, seconds = store.readings.spent(study.identity)
-    return seconds / count if count else study.budget.seconds
-
-
 def progress(store: SiteStore, study: Study, cycle: int, site: str) -> SiteProgress:
     """How the site's grant of a cycle stands; what it has not spent counts as returned."""
     cost = spent(store, study, cycle)
@@ -247,7 +256,7 @@ def progress(store: SiteStore, study: Study, cycle: int, site: str) -> SiteProgr
         returned=store.readings.granted(study.identity, cycle) - cost,
         readings=count,
         minutes=round(seconds / 60, 1),
-        waiting=len(waiting(store, study, cycle)),
+        waiting=waits(store, study, cycle),
     )
 
 
@@ -273,7 +282,3 @@ def check_answer(study: Study, reading: Reading) -> None:
         datetime.fromisoformat(reading.at)
     except ValueError:
         raise ReadingRefused(f"the time {reading.at!r}; accepted is ISO 8601") from None
-
-
-def _minutes(seconds: float) -> int:
-    return -int(-seconds // 60)

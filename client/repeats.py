@@ -12,7 +12,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from client.queue import Turn, spent
+from client.cost import spent
+from client.queue import Turn
 from client.store.reading_shelf import Opening
 from client.store.repeat_shelf import Past
 from client.store.store import SiteStore

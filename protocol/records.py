@@ -143,12 +143,14 @@ class SiteProgress:
 
     Attributes:
         spent: in the budget's unit. spent + returned = granted once the site is done.
-        returned: what the site will not use; negative by at most one reading where the unit is
-            minutes, since a reading that has begun is finished.
+        returned: what the site will not use; negative where the unit is minutes and readings took
+            longer than expected, since one that has begun is finished: spent exceeds granted by
+            at most one reading of each reader.
         readings: answers given, of every purpose.
         minutes: active minutes of those readings.
-        waiting: open cases that still want an answer the grant can pay; 0 when the site is done. In
-            the ledger: above 0 where the site was away when its cycle closed, and may read on.
+        waiting: open cases that still want an answer the grant can pay, and those on somebody's
+            screen; 0 when the site is done. In the ledger: above 0 where the site was away when
+            its cycle closed, and may read on.
     """
 
     site: str

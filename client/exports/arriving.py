@@ -10,16 +10,9 @@ from hashlib import sha256
 
 from client.audit import people
 from client.audit.chain import note
+from client.cost import expected_seconds, spent
 from client.exports.reading_in import Told
-from client.queue import (
-    ReadingRefused,
-    Turn,
-    accept,
-    current_cycle,
-    expected_seconds,
-    spent,
-    turns,
-)
+from client.queue import ReadingRefused, Turn, accept, current_cycle, turns
 from client.store.reader_shelf import Account
 from client.store.reading_shelf import Remarks
 from client.store.store import SiteStore, now
@@ -156,11 +149,9 @@ class _Arriving:
         self.tally.taken += 1
 
     def _left(self, every: Sequence[Turn]) -> int:
-        """Readings that the grant still pays besides those under way and those for disputes."""
+        """What is left of the grant, in its unit, besides what is under way or disputed."""
         identity = self.study.identity
         granted = self.store.readings.granted(identity, self.cycle)
-        left = granted - spent(self.store, self.study, self.cycle)
-        if self.study.budget.unit == "minutes":
-            return left
         others = self.store.leases.under_way(identity, self.cycle, time.time()) - {self.who.name}
-        return left - len(others) - sum(t.adjudicating for t in every)
+        kept = len(others) + sum(t.adjudicating for t in every)
+        return granted - spent(self.store, self.study, self.cycle, under_way=kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client.queue import progress, waiting
+from client.queue import progress, waits
 from client.store.store import SiteStore
 from protocol.records import SiteProgress
 from protocol.study import Study
@@ -21,6 +21,6 @@ def told_progress(store: SiteStore, study: Study, cycle: int, site: str) -> Site
     readings = int(granted * 60 / study.budget.seconds) if minutes else granted
     spent = float(granted) if minutes else round(granted * study.budget.seconds / 60, 1)
     closed = store.cycles.closed(study.identity, cycle)
-    if closed or not waiting(store, study, cycle):
+    if closed or not waits(store, study, cycle):
         return SiteProgress(site, granted, 0, readings, spent)
     return SiteProgress(site, 0, granted, 0, 0.0, waiting=granted)

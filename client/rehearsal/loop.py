@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from client.cost import spent
 from client.dispatch import answer
-from client.queue import spent
 from client.rehearsal import telling
 from client.rehearsal.state import FIRST, Progress, State
 from client.site import Site

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from client.queue import Turn, spent, turns
+from client.cost import spent
+from client.queue import Turn, turns
 from client.repeats import Lots, Schedule
 from client.room.names import Names
 from client.store.reader_shelf import Account
@@ -51,6 +52,11 @@ def came_back(store: SiteStore, study: Study, cycle: int, who: Account, at: floa
     return turn if turn is not None and turn.stage == "repeat" else None
 
 
+def pays(store: SiteStore, study: Study, cycle: int, who: Account, at: float) -> bool:
+    """Whether the grant pays a reading of this reader's that is not on their screen any more."""
+    return _View(store, study, cycle, who, at).left() > 0
+
+
 def adjudicates(who: Account) -> bool:
     """Whether this is one who settles what readers disagree on, and reads nothing else."""
     return who.role == "adjudicator"
@@ -69,7 +75,7 @@ class _View:
     def offered(self) -> Offered:
         """See `look`."""
         name, identity = self.who.name, self.study.identity
-        every = turns(self.store, self.study, self.cycle)
+        every = turns(self.store, self.study, self.cycle, at=self.at)
         taken = self.store.leases.alive(identity, self.cycle, self.at)
         settles = adjudicates(self.who)
         mine = [t for t in every if t.may(name) and t.adjudicating == settles]
@@ -79,7 +85,10 @@ class _View:
         elsewhere = len(mine) - len(free)
         if self.study.reading.repeats and not adjudicates(self.who):
             free, paid = self._mixed(free, paid)
-        count = min(max(paid, self._left(every, taken, len(free))), len(free), 1 + AHEAD)
+        left = self._left(every, taken)
+        if left and self.study.budget.unit == "minutes":  # how many these pay is not known
+            left = len(free)
+        count = min(max(paid, left), len(free), 1 + AHEAD)
         names = Names(self.store, self.study, self.cycle, name)
         found = [names.turn(turn) for turn in free[:count]]
         if not found:
@@ -103,19 +112,22 @@ class _View:
         owed = sum(name in t.owed for t in mixed if t.stage == "repeat")
         return mixed, max(owed, int(back)) + held
 
-    def _left(self, every: Sequence[Turn], taken: Mapping[int, str], wanted: int) -> int:
-        """Readings that the grant pays, less those under way and those that a dispute needs.
+    def left(self) -> int:
+        """See `_left`."""
+        taken = self.store.leases.alive(self.study.identity, self.cycle, self.at)
+        return self._left(turns(self.store, self.study, self.cycle, at=self.at), taken)
+
+    def _left(self, every: Sequence[Turn], taken: Mapping[int, str]) -> int:
+        """What is left of the grant, in its unit, less the readings under way and those that a
+        dispute needs; in minutes each counts as long as one is expected to take.
 
         Whoever has a case again that they took back spends nothing more.
         """
         identity = self.study.identity
         granted = self.store.readings.granted(identity, self.cycle)
-        left = granted - spent(self.store, self.study, self.cycle)
-        if self.study.budget.unit == "minutes":  # how many readings some minutes pay is not known
-            return wanted if left > 0 else 0
         again = {who for t in every if (who := taken.get(t.opening.case)) in t.owed}
         under_way = self.store.leases.under_way(identity, self.cycle, self.at)
-        left -= len(under_way - again - {self.who.name})
+        kept = len(under_way - again - {self.who.name})
         if not adjudicates(self.who):
-            left -= sum(t.adjudicating and t.opening.case not in taken for t in every)
-        return max(left, 0)
+            kept += sum(t.adjudicating and t.opening.case not in taken for t in every)
+        return max(granted - spent(self.store, self.study, self.cycle, under_way=kept), 0)

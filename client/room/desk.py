@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from client.audit import people
 from client.queue import ReadingRefused, Turn, accept, current_cycle, turns
-from client.room.choice import Offered, adjudicates, came_back, look
+from client.room.choice import Offered, adjudicates, came_back, look, pays
 from client.room.lending import LASTS, Lending, active
 from client.room.names import Names
 from client.store.lease_shelf import Kept
@@ -115,7 +115,8 @@ class Desk:
             key = self.store.cases.keys_of([case])[0]
             said = (given.answer, given.value, turn.adjudicating, turn.stage)
             reading = Reading(key, who.name, now(), seconds, *said)
-            accept(self.store, study, given.cycle, turn.opening, reading, remarks)
+            begun = self._begun(study, who, given.cycle, turn)
+            accept(self.store, study, given.cycle, turn.opening, reading, remarks, begun=begun)
             self._note(people.ANSWERED, who, study, given.cycle, case)
             self.store.leases.drop(who.name)
             self.store.drafts.drop(who.name)
@@ -145,6 +146,20 @@ class Desk:
     def _lending(self, study: Study, cycle: int) -> Lending:
         return Lending(self.store, study.identity, cycle, self.clock())
 
+    def _begun(self, study: Study, who: Account, cycle: int, turn: Turn) -> bool:
+        """Whether the case is on this reader's screen: what was begun is finished.
+
+        Raises:
+            ReadingRefused: it is not, and what is left of the grant is others' by now.
+        """
+        lease, at = self.store.leases.of(who.name), self.clock()
+        place = study.identity, cycle, turn.opening.case, turn.stage
+        if lease is not None and lease.until > at and lease.place == place:
+            return True
+        if who.name not in turn.owed and not pays(self.store, study, cycle, who, at):
+            raise ReadingRefused("what is left of the grant is on colleagues' screens, or spent")
+        return False
+
     def _mine(self, study: Study, who: Account, given: Given) -> Turn:
         """The turn that an answer is for, if this reader may give it."""
         if given.cycle != current_cycle(self.store, study):
@@ -165,11 +180,11 @@ class Desk:
         names = Names(self.store, study, given.cycle, who.name)
         lease = self.store.leases.of(who.name)
         for case in (lease.case, None) if lease else (None,):
-            every = map(names.turn, turns(self.store, study, given.cycle, case=case))
-            mine = (t for t in every if t.adjudicating == adjudicates(who))
-            found = next((t for t in mine if t.opening.position == given.position), None)
-            if found is not None:
-                return found
+            found = turns(self.store, study, given.cycle, case=case, at=self.clock())
+            mine = (t for t in map(names.turn, found) if t.adjudicating == adjudicates(who))
+            turn = next((t for t in mine if t.opening.position == given.position), None)
+            if turn is not None:
+                return turn
         return None
 
     def _note(self, event: str, who: Account, study: Study, cycle: int, case: int) -> None:

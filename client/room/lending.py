@@ -51,10 +51,8 @@ class Lending:
     def _put(self, case: int, reader: str, stage: Stage) -> bool:
         """Whether the case was not on this reader's screen until now; it is from now on."""
         before = self.store.leases.of(reader)
-        mine = before is not None and _what(before) == (
-            self.study, self.cycle, case, stage,
-        )  # fmt: skip
-        same = before is not None and mine and before.until > self.at
+        place = self.study, self.cycle, case, stage
+        same = before is not None and before.place == place and before.until > self.at
         since = before.since if before is not None and same else self.at
         lease = Lease(self.study, self.cycle, case, reader, since, self.at + LASTS, stage)
         self.store.leases.put(lease)
@@ -64,10 +62,6 @@ class Lending:
 
     def _note(self, event: str, case: int, reader: str) -> None:
         people.seen(self.store, event, reader, study=self.study, cycle=self.cycle, case=case)
-
-
-def _what(lease: Lease) -> tuple[str, int, int, Stage]:
-    return lease.study, lease.cycle, lease.case, lease.stage
 
 
 def keep_draft(names: Names, position: int, chosen: Draft, at: float) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client import kept_model, scored_pool
+from client.cost import expected_seconds
 from client.learning.committee import Seen, every_signal
 from client.minutes import expected_minutes
 from client.privacy.statistics import private_report
-from client.queue import expected_seconds
 from client.scored_pool import ScoredPool
 from client.site import Site
 from client.steps.outcome import Outcome, decided, network_of, strategy_of

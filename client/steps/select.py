@@ -9,7 +9,7 @@ import numpy as np
 
 from client import scored_pool
 from client.asked import check_grant
-from client.queue import expected_seconds, spent
+from client.cost import expected_seconds, spent
 from client.site import Site
 from client.steps.opinions import opinions
 from client.steps.outcome import Outcome, strategy_of

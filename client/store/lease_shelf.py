@@ -28,6 +28,11 @@ class Lease:
     until: float
     stage: Stage = "blind"
 
+    @property
+    def place(self) -> tuple[str, int, int, Stage]:
+        """Of what turn: study, cycle, case, stage."""
+        return self.study, self.cycle, self.case, self.stage
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -101,6 +106,15 @@ class LeaseShelf:
             (study, cycle, at),
         )
         return frozenset(row[0] for row in rows)
+
+    def repeating(self, study: str, cycle: int, at: float) -> int:
+        """How many have a case on the screen that came back to them."""
+        row = self.connection.execute(
+            "SELECT count(*) FROM leases WHERE study = ? AND cycle = ? AND until > ? "
+            "AND stage = 'repeat'",
+            (study, cycle, at),
+        ).fetchone()
+        return int(row[0])
 
     def submitted(self, submission: str) -> Kept | None:
         """The reading that the page sent under that key."""

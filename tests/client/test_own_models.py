@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from client import scored_pool
+from client.cost import expected_seconds
 from client.minutes import PRIOR, expected_minutes
-from client.queue import expected_seconds
 from client.site import Site
 from client.steps.outcome import decided, strategy_of
 from protocol.records import Arrays, Grant

@@ -12,17 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client.cost import expected_seconds, spent
 from client.home import open_store
 from client.keys import SiteKey
-from client.queue import (
-    ReadingRefused,
-    expected_seconds,
-    next_case,
-    progress,
-    spent,
-    submit,
-    waiting,
-)
+from client.queue import ReadingRefused, next_case, progress, submit, waiting
 from client.site import Arrival, enrol
 from client.store.reading_shelf import Opening
 from client.store.store import SiteStore

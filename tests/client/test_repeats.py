@@ -9,16 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from client.cost import spent
 from client.keys import SiteKey
-from client.queue import (
-    ReadingRefused,
-    next_case,
-    progress,
-    readers_of,
-    spent,
-    submit,
-    waiting,
-)
+from client.queue import ReadingRefused, next_case, progress, readers_of, submit, waiting
 from client.repeats import AGO, Lots, due
 from client.site import Arrival, enrol
 from client.store.reading_shelf import Opening

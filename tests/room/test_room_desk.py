@@ -13,9 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from client.cost import spent
 from client.home import open_store
 from client.keys import SiteKey
-from client.queue import ReadingRefused, progress, spent, waiting
+from client.queue import ReadingRefused, progress, waiting
 from client.room.choice import Offered
 from client.room.desk import LASTS, Desk, Given
 from client.site import Arrival, enrol

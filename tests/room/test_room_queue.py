@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client.cost import spent
 from client.home import open_store
 from client.keys import SiteKey
-from client.queue import ReadingRefused, progress, readers_of, spent
+from client.queue import ReadingRefused, progress, readers_of
 from client.room.choice import Offered
 from client.room.desk import LASTS, Desk, Given
 from client.room.second import SecondLook

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client.queue import ReadingRefused, progress, spent
+from client.cost import spent
+from client.queue import ReadingRefused, progress
 from strategies.consensus import CONSENSUS
 
 Made = Callable[..., Any]
