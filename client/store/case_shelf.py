@@ -29,6 +29,18 @@ _UNOPENED = """ AND NOT EXISTS (
 _READABLE = """ AND NOT EXISTS (
     SELECT 1 FROM locators l WHERE l."case" = cases.id AND l.trouble != '')"""
 
+_COST = """
+    INSERT INTO purged_work
+    SELECT study, cycle, count(*) - count(replaces),
+        sum(purpose = 'audit' AND replaces IS NULL), sum(seconds), 0
+    FROM readings WHERE "case" = ? AND stage != 'after-ai' GROUP BY study, cycle
+    ON CONFLICT (study, cycle) DO UPDATE SET readings = readings + excluded.readings,
+        audit = audit + excluded.audit, seconds = seconds + excluded.seconds"""
+_PLACES = """
+    INSERT INTO purged_work
+    SELECT study, cycle, 0, 0, 0.0, position + 1 FROM openings WHERE "case" = ?
+    ON CONFLICT (study, cycle) DO UPDATE SET positions = max(positions, excluded.positions)"""
+
 _ABOUT_A_CASE = (
     "drafts",
     "practised",
@@ -160,7 +172,10 @@ class CaseShelf:
         return int(self.of_patient(patient).size)
 
     def purge(self, patient: str, at: str) -> int:
-        """Remove a patient with every case, reading and label; only tombstones stay.
+        """Remove a patient with every case, reading and label; tombstones stay, and sums.
+
+        What the readings cost stays spent, and no other case gets the places of these in a cycle's
+        order: an answer that is under way would be kept for it.
 
         Returns: how many cases were removed.
         """
@@ -168,6 +183,8 @@ class CaseShelf:
         ids = [int(i) for i in self.of_patient(patient)]
         for case, key in zip(ids, self.keys_of(ids), strict=True):
             sql('INSERT INTO purging ("case") VALUES (?)', (case,))
+            sql(_COST, (case,))
+            sql(_PLACES, (case,))
             for table in _ABOUT_A_CASE:
                 sql(f'DELETE FROM {table} WHERE "case" = ?', (case,))  # noqa: S608  # fixed names
             sql("DELETE FROM cases WHERE id = ?", (case,))

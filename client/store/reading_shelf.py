@@ -88,8 +88,10 @@ class ReadingShelf:
     def open(self, study: str, cycle: int, openings: Sequence[Opening]) -> None:
         """Put cases before the readers, behind those already open in this cycle."""
         first = self.connection.execute(
-            "SELECT coalesce(max(position) + 1, 0) FROM openings WHERE study = ? AND cycle = ?",
-            (study, cycle),
+            "SELECT max(coalesce((SELECT max(position) + 1 FROM openings "
+            "WHERE study = :study AND cycle = :cycle), 0), coalesce((SELECT positions "
+            "FROM purged_work WHERE study = :study AND cycle = :cycle), 0))",
+            {"study": study, "cycle": cycle},
         ).fetchone()[0]
         self.connection.executemany(
             "INSERT INTO openings VALUES (?, ?, ?, ?, ?, ?)",
@@ -182,13 +184,16 @@ class ReadingShelf:
         return found
 
     def spent(self, study: str, cycle: int | None = None) -> tuple[int, float]:
-        """Answers given and their active seconds, in a cycle or in all of them.
+        """Answers given and their active seconds, in a cycle or in all of them, purged ones too.
 
         One withdrawn stays counted, the one in its place and what came after seeing the AI do not.
         """
         row = self.connection.execute(
-            "SELECT count(*) - count(replaces), coalesce(sum(seconds), 0.0) FROM readings "
-            "WHERE study = :study AND stage != 'after-ai' AND (:cycle IS NULL OR cycle = :cycle)",
+            "SELECT coalesce(sum(n), 0), coalesce(sum(s), 0.0) FROM ("
+            "SELECT count(*) - count(replaces) AS n, sum(seconds) AS s FROM readings "
+            "WHERE study = :study AND stage != 'after-ai' AND (:cycle IS NULL OR cycle = :cycle) "
+            "UNION ALL SELECT readings, seconds FROM purged_work "
+            "WHERE study = :study AND (:cycle IS NULL OR cycle = :cycle))",
             {"study": study, "cycle": cycle},
         ).fetchone()
         return int(row[0]), float(row[1])
@@ -203,13 +208,15 @@ class ReadingShelf:
         return float(row[0])
 
     def so_far(self, study: str, cycle: int) -> Total:
-        """All answers given up to and including a cycle."""
+        """All answers given up to and including a cycle, purged ones too but for their time."""
         row = self.connection.execute(
-            "SELECT count(*) - count(replaces), "
-            "coalesce(sum(purpose = 'audit' AND replaces IS NULL), 0), "
-            "coalesce(sum(seconds), 0.0), coalesce(max(at), '') FROM readings "
-            "WHERE study = ? AND stage != 'after-ai' AND cycle <= ?",
-            (study, cycle),
+            "SELECT sum(n), coalesce(sum(a), 0), coalesce(sum(s), 0.0), coalesce(max(t), '') FROM ("
+            "SELECT count(*) - count(replaces) AS n, "
+            "sum(purpose = 'audit' AND replaces IS NULL) AS a, sum(seconds) AS s, max(at) AS t "
+            "FROM readings WHERE study = :study AND stage != 'after-ai' AND cycle <= :cycle "
+            "UNION ALL SELECT readings, audit, seconds, '' FROM purged_work "
+            "WHERE study = :study AND cycle <= :cycle)",
+            {"study": study, "cycle": cycle},
         ).fetchone()
         return Total(*row)
 

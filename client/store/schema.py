@@ -123,4 +123,16 @@ WHEN OLD.released != '' OR (NEW.study, NEW.scope, NEW.cycle, NEW.step, NEW.round
 BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (*FIRST, _FIFTH, _SIXTH)
+_SEVENTH = """
+CREATE TABLE purged_work (            -- what purged cases leave behind: sums, of nobody
+    study TEXT NOT NULL REFERENCES studies (identity),
+    cycle INTEGER NOT NULL,
+    readings INTEGER NOT NULL,        -- that they cost: what was spent stays spent
+    audit INTEGER NOT NULL,           -- of those, of audit cases
+    seconds REAL NOT NULL,
+    positions INTEGER NOT NULL,       -- places in the reading order that none may have again
+    PRIMARY KEY (study, cycle)
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (*FIRST, _FIFTH, _SIXTH, _SEVENTH)
