@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from json import dumps
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import add_certs_to_session
 from pydicom.dataset import Dataset
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from client.sources.dicom_headers import told
 from client.sources.source import PixelTrouble
 
 _T = TypeVar("_T")
 _SECONDS = 30.0
+_LISTEN = 2.0
+_WAITS = (0.3, 1.5)
 _STATUS = {401: "refused", 403: "refused", 404: "missing", 410: "missing"}
 _OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "UNKNOWN CA", "ACCESS_DENIED")
 
@@ -26,7 +33,9 @@ def studies(server: Mapping[str, Any], offset: int, limit: int) -> list[dict[str
     """A page of studies: uid, and how many instances each has ("" where the archive is silent)."""
     client = _client(dumps(server, sort_keys=True))
     fields = ["StudyInstanceUID", "NumberOfStudyRelatedInstances"]
-    page = _asked(lambda: client.search_for_studies(limit=limit, offset=offset, fields=fields))
+    page = _asked(
+        server, lambda: client.search_for_studies(limit=limit, offset=offset, fields=fields)
+    )
     found = [Dataset.from_json(item) for item in page]
     return [
         {
@@ -38,9 +47,13 @@ def studies(server: Mapping[str, Any], offset: int, limit: int) -> list[dict[str
 
 
 def objects(server: Mapping[str, Any], study: str) -> list[dict[str, Any]]:
-    """The headers of a study's instances; see `dicom_headers.told`."""
+    """The headers of a study's instances; see `dicom_headers.told`.
+
+    Raises:
+        PixelTrouble: the archive is away; "missing" where it hands out others, and this one not.
+    """
     client = _client(dumps(server, sort_keys=True))
-    page: Sequence[Any] = _asked(lambda: client.retrieve_study_metadata(study))
+    page: Sequence[Any] = _asked_of_one(server, lambda: client.retrieve_study_metadata(study))
     return [_header(item) for item in page]
 
 
@@ -52,7 +65,7 @@ def fetch(server: Mapping[str, Any], locator: Mapping[str, Any], folder: str) ->
     """
     client = _client(dumps(server, sort_keys=True))
     for i, (_, uid, _count) in enumerate(locator["files"]):
-        data = _asked(_retrieval(client, locator["study"], locator["series"], uid))
+        data = _asked_of_one(server, _retrieval(client, locator["study"], locator["series"], uid))
         data.preamble = b"\0" * 128
         data.save_as(Path(folder) / f"{i}.dcm", enforce_file_format=True)
 
@@ -83,22 +96,72 @@ def _client(server: str) -> DICOMwebClient:
     if told_by.get("token"):
         session.headers["Authorization"] = f"Bearer {told_by['token']}"
     add_certs_to_session(session, told_by.get("authority"), told_by.get("certificate"))
-    return DICOMwebClient(told_by["url"], session=session, timeout=_SECONDS)
+    client = DICOMwebClient(told_by["url"], session=session, timeout=_SECONDS)
+    client.set_http_retry_params(retry=False)  # it would ask five times in vain, 30 s long
+    return client
 
 
-def _asked(question: Callable[[], _T]) -> _T:
+class _Answered(PixelTrouble):
+    """The archive is there, and its answer was no."""
+
+
+def _asked_of_one(server: Mapping[str, Any], question: Callable[[], _T]) -> _T:
+    """The answer about one study or instance; a no that is for this one alone is "missing"."""
     try:
-        return question()
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        raise PixelTrouble(_STATUS.get(status, "away")) from None
-    except requests.RequestException as error:
-        raise PixelTrouble(_broken_off(str(error).upper())) from None
+        return _asked(server, question)
+    except _Answered:
+        studies(server, 0, 1)  # raises where nothing else is answered, either
+        raise PixelTrouble("missing") from None
 
 
-def _broken_off(words: str) -> str:
-    """What a connection broke off over, by OpenSSL's words for it."""
+def _asked(server: Mapping[str, Any], question: Callable[[], _T]) -> _T:
+    """The answer; where the way broke off or the archive is busy it is asked again, twice."""
+    for wait in (*_WAITS, 0.0):
+        try:
+            return question()
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            trouble: PixelTrouble = _Answered(_STATUS.get(status, "away"))
+        except requests.RequestException as error:
+            trouble = PixelTrouble(_broken_off(server, error))
+        if str(trouble) != "away":
+            break
+        time.sleep(wait)
+    raise trouble from None
+
+
+def _broken_off(server: Mapping[str, Any], error: requests.RequestException) -> str:
+    """What a connection broke off over."""
+    trouble = _by_words(str(error))
+    if trouble == "away" and isinstance(error, requests.ConnectionError):
+        return _listened(server)
+    return trouble
+
+
+def _by_words(words: str) -> str:
+    """By OpenSSL's words for it."""
+    words = words.upper()
     if "CERTIFICATE_VERIFY_FAILED" in words:
         return "untrusted"
     turned_away = "ALERT" in words and any(word in words for word in _OUR_CERTIFICATE)
     return "refused" if turned_away else "away"
+
+
+def _listened(server: Mapping[str, Any]) -> str:
+    """Why an archive hangs up: its reason follows the handshake and is lost to who speaks first."""
+    place = urlsplit(server["url"])
+    if place.scheme != "https" or not place.hostname:
+        return "away"
+    try:
+        trusted = server.get("authority") or DEFAULT_CA_BUNDLE_PATH
+        context = ssl.create_default_context(cafile=trusted)
+        if "certificate" in server:
+            context.load_cert_chain(server["certificate"])
+        with (
+            socket.create_connection((place.hostname, place.port or 443), _LISTEN) as plain,
+            context.wrap_socket(plain, server_hostname=place.hostname) as spoken,
+        ):
+            spoken.recv(1)
+    except (OSError, ValueError) as error:
+        return _by_words(str(error))
+    return "away"

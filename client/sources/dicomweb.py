@@ -11,7 +11,14 @@ from client.sources.decoder import Decoder
 from client.sources.dicom_folder import Header, grouped
 from client.sources.dicom_rules import case_name, refusal
 from client.sources.reach import Reach
-from client.sources.source import Find, Looked, Passed, PixelTrouble, SourceError
+from client.sources.source import (
+    OF_THE_PLACE,
+    Find,
+    Looked,
+    Passed,
+    PixelTrouble,
+    SourceError,
+)
 
 _PAGE = 100
 _SILENT = "the archive does not answer as DICOMweb, or broke off; the same import again goes on"
@@ -21,6 +28,8 @@ _WORDS = {
     "for another name, or expired; accepted is an authority named in keys/dicomweb.json",
 }
 UNCHANGED = "studies that are as they were at the last import"
+KEPT = "studies that the archive names and does not hand out"
+BROKEN = "studies whose headers cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +64,7 @@ class Archive:
             if mark and self.looked(part) == mark:
                 yield Passed(UNCHANGED)
             else:
-                yield from self._study(server, study["uid"])
-                yield Looked(part, mark)
+                yield from self._study(server, study["uid"], Looked(part, mark))
             self.seen(number)
 
     def _studies(self, server: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -72,8 +80,15 @@ class Archive:
             if len(page) < _PAGE or len(met) == before:
                 return
 
-    def _study(self, server: dict[str, Any], uid: str) -> Iterator[Find | Passed]:
-        headers = self._asked({"op": "objects", "server": server, "study": uid})["headers"]
+    def _study(
+        self, server: dict[str, Any], uid: str, whole: Looked
+    ) -> Iterator[Find | Passed | Looked]:
+        """A study's cases, then `whole`; what is wrong with one study does not end the import."""
+        try:
+            headers = self._told({"op": "objects", "server": server, "study": uid})["headers"]
+        except PixelTrouble as trouble:
+            yield Passed(KEPT if str(trouble) == "missing" else BROKEN)
+            return
         cases: dict[str, list[tuple[str, Header]]] = defaultdict(list)
         for header in headers:
             if reason := refusal(header, self.allowed):
@@ -84,9 +99,24 @@ class Archive:
             series = cases[name][0][1]["SeriesInstanceUID"]
             place = {"kind": "dicomweb", "root": self.url, "study": uid, "series": series}
             yield from grouped(name, cases[name], place)
+        yield whole
 
     def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
+            return self._told(request)
+        except PixelTrouble:
+            raise SourceError(_SILENT) from None
+
+    def _told(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The archive's answer.
+
+        Raises:
+            PixelTrouble: it is of this request alone.
+            SourceError: it is of the archive.
+        """
+        try:
             return self.decoder.ask(request, files=60)[0]
         except PixelTrouble as trouble:
+            if str(trouble) not in {*OF_THE_PLACE, "too slow"}:
+                raise
             raise SourceError(_WORDS.get(str(trouble), _SILENT)) from None
