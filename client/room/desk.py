@@ -115,7 +115,7 @@ class Desk:
             key = self.store.cases.keys_of([case])[0]
             said = (given.answer, given.value, turn.adjudicating, turn.stage)
             reading = Reading(key, who.name, now(), seconds, *said)
-            begun = self._begun(study, who, given.cycle, turn)
+            begun = _begun(self.store, study, who, turn, (given.cycle, self.clock()))
             accept(self.store, study, given.cycle, turn.opening, reading, remarks, begun=begun)
             self._note(people.ANSWERED, who, study, given.cycle, case)
             self.store.leases.drop(who.name)
@@ -145,20 +145,6 @@ class Desk:
 
     def _lending(self, study: Study, cycle: int) -> Lending:
         return Lending(self.store, study.identity, cycle, self.clock())
-
-    def _begun(self, study: Study, who: Account, cycle: int, turn: Turn) -> bool:
-        """Whether the case is on this reader's screen: what was begun is finished.
-
-        Raises:
-            ReadingRefused: it is not, and what is left of the grant is others' by now.
-        """
-        lease, at = self.store.leases.of(who.name), self.clock()
-        place = study.identity, cycle, turn.opening.case, turn.stage
-        if lease is not None and lease.until > at and lease.place == place:
-            return True
-        if who.name not in turn.owed and not pays(self.store, study, cycle, who, at):
-            raise ReadingRefused("what is left of the grant is on colleagues' screens, or spent")
-        return False
 
     def _mine(self, study: Study, who: Account, given: Given) -> Turn:
         """The turn that an answer is for, if this reader may give it."""
@@ -207,6 +193,25 @@ class Desk:
         taken = self.store.leases.alive(study.identity, cycle, self.clock())
         if taken.get(kept.case, who.name) != who.name:
             raise ReadingRefused("too late: a colleague reads the case just now")
+
+
+def _begun(
+    store: SiteStore, study: Study, who: Account, turn: Turn, when: tuple[int, float]
+) -> bool:
+    """Whether the case is on this reader's screen: what was begun is finished.
+
+    Args:
+        when: the cycle, and the time.
+    Raises:
+        ReadingRefused: it is not, and what is left of the grant is others' by now.
+    """
+    lease, (cycle, at) = store.leases.of(who.name), when
+    place = study.identity, cycle, turn.opening.case, turn.stage
+    if lease is not None and lease.until > at and lease.place == place:
+        return True
+    if who.name not in turn.owed and not pays(store, study, cycle, who, at):
+        raise ReadingRefused("what is left of the grant is on colleagues' screens, or spent")
+    return False
 
 
 def _is_there(store: SiteStore, kept: Kept) -> bool:

@@ -42,9 +42,11 @@ def select(site: Site, study: Study, request: StepRequest) -> Outcome:
     said = opinions(site, study, key, openings)
 
     def write() -> None:
+        gone = site.store.practice.kept_apart([o.case for o in openings])  # while it was chosen
+        there = [o for o in openings if o.case not in gone]
         site.store.readings.grant(key.study, key.cycle, key.sequence, count)
-        site.store.readings.open(key.study, key.cycle, openings)
-        site.store.opinions.put(key.study, key.cycle, said)
+        site.store.readings.open(key.study, key.cycle, there)
+        site.store.opinions.put(key.study, key.cycle, [o for o in said if o.case not in gone])
 
     told = count if study.privacy is not None else len(openings)  # as many as the server knows
     return Outcome(Selected(site.name, told), write)

@@ -29,17 +29,21 @@ _UNOPENED = """ AND NOT EXISTS (
 _READABLE = """ AND NOT EXISTS (
     SELECT 1 FROM locators l WHERE l."case" = cases.id AND l.trouble != '')"""
 
-_COST = """
+_LEAVES_BEHIND = (
+    # what the readings cost stays spent
+    """
     INSERT INTO purged_work
     SELECT study, cycle, count(*) - count(replaces),
         sum(purpose = 'audit' AND replaces IS NULL), sum(seconds), 0
     FROM readings WHERE "case" = ? AND stage != 'after-ai' GROUP BY study, cycle
     ON CONFLICT (study, cycle) DO UPDATE SET readings = readings + excluded.readings,
-        audit = audit + excluded.audit, seconds = seconds + excluded.seconds"""
-_PLACES = """
+        audit = audit + excluded.audit, seconds = seconds + excluded.seconds""",
+    # no other case gets its place: an answer that is under way would be kept for that one
+    """
     INSERT INTO purged_work
     SELECT study, cycle, 0, 0, 0.0, position + 1 FROM openings WHERE "case" = ?
-    ON CONFLICT (study, cycle) DO UPDATE SET positions = max(positions, excluded.positions)"""
+    ON CONFLICT (study, cycle) DO UPDATE SET positions = max(positions, excluded.positions)""",
+)
 
 _ABOUT_A_CASE = (
     "drafts",
@@ -55,6 +59,7 @@ _ABOUT_A_CASE = (
     "locked",
     "locators",
 )
+_LEAVES = tuple(f'DELETE FROM {table} WHERE "case" = ?' for table in _ABOUT_A_CASE)  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +177,7 @@ class CaseShelf:
         return int(self.of_patient(patient).size)
 
     def purge(self, patient: str, at: str) -> int:
-        """Remove a patient with every case, reading and label; tombstones stay, and sums.
-
-        What the readings cost stays spent, and no other case gets the places of these in a cycle's
-        order: an answer that is under way would be kept for it.
+        """Remove a patient with every case, reading and label; tombstones and sums stay.
 
         Returns: how many cases were removed.
         """
@@ -183,10 +185,8 @@ class CaseShelf:
         ids = [int(i) for i in self.of_patient(patient)]
         for case, key in zip(ids, self.keys_of(ids), strict=True):
             sql('INSERT INTO purging ("case") VALUES (?)', (case,))
-            sql(_COST, (case,))
-            sql(_PLACES, (case,))
-            for table in _ABOUT_A_CASE:
-                sql(f'DELETE FROM {table} WHERE "case" = ?', (case,))  # noqa: S608  # fixed names
+            for statement in (*_LEAVES_BEHIND, *_LEAVES):
+                sql(statement, (case,))
             sql("DELETE FROM cases WHERE id = ?", (case,))
             sql("INSERT OR IGNORE INTO tombstones (key, at) VALUES (?, ?)", (key, at))
         sql("DELETE FROM patients WHERE key = ?", (patient,))

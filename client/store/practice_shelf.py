@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from protocol.records import Answer
@@ -90,6 +90,15 @@ class PracticeShelf:
             (case,),
         ).fetchone()
         return bool(row and row[0])
+
+    def kept_apart(self, cases: Sequence[int]) -> frozenset[int]:
+        """Those of these cases that may not be asked: their patients practise, or have left."""
+        rows = self.connection.execute(
+            "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT cases.id FROM cases "
+            "JOIN patients ON patients.id = patient WHERE NOT excluded AND NOT practising)",
+            (json.dumps(cases),),
+        )
+        return frozenset(row[0] for row in rows)
 
     def tried(self, study: str, reader: str) -> list[Tried]:
         """What a reader answered to practice cases before a study, in the order it was given."""

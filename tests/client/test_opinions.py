@@ -16,6 +16,8 @@ from client.images import Unreadable
 from client.learning.resident import Resident
 from client.learning.score import predict
 from client.site import Site
+from client.steps.opinions import opinions
+from client.store.practice_shelf import PracticeCase
 from protocol.records import Grant
 from protocol.study import Study
 from strategies.query.words import AT_RANDOM
@@ -228,3 +230,39 @@ def test_an_opinion_is_of_a_case_that_is_there(tiny_store: Any) -> None:
 
     with pytest.raises(sqlite3.IntegrityError), tiny_store.transaction():
         tiny_store.opinions.put("a" * 64, 0, [Opinion(1, (0.5, 0.5), "w")])
+
+
+def test_who_leaves_the_pool_while_cases_are_chosen_is_not_asked(
+    after: Study,
+    tiny_site: Callable[..., Site],
+    first_weights: Any,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site, arrays = tiny_site(after), first_weights(after)
+    away: list[int] = []
+
+    def meanwhile(*about: Any) -> Any:
+        said = opinions(*about)
+        away.extend(opening.case for opening in about[3][:3])
+        practises, excluded, purged = (
+            site.store.connection.execute(
+                "SELECT p.key FROM patients p JOIN cases c ON c.patient = p.id WHERE c.id = ?", (i,)
+            ).fetchone()[0]
+            for i in away
+        )
+        with site.store.transaction():
+            assert site.store.practice.free(away[0])
+            site.store.practice.put(PracticeCase(away[0], {"no": 1, "yes": 0}))
+            site.store.cases.exclude(excluded)
+            site.store.cases.purge(purged, "2026-01-05T08:00:00+00:00")
+        assert len({practises, excluded, purged}) == 3
+        return said
+
+    monkeypatch.setattr("client.steps.select.opinions", meanwhile)
+    found = opened(site, after, ask, arrays)
+    assert 5 < len(found) < 12
+    assert not found.keys() & set(away)
+    assert told(site).keys() == found.keys()
+    count = "SELECT count(*) FROM openings"
+    assert site.store.connection.execute(count).fetchone() == (len(found),)
