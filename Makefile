@@ -5,7 +5,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels docs pictures stubs clean
+.PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels bench-attacks docs pictures stubs clean
 
 help:
 	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -39,10 +39,13 @@ bench: $(READY) ## every number of docs/benchmarks.md about the engines; install
 	$(BIN)/python -m simulations.benchmarks.engines
 
 bench-select: $(READY) ## speed of selection against a peer in an environment of its own
-	$(BIN)/python -m simulations.benchmarks.select
+	$(BIN)/python -m simulations.benchmarks.selection
 
 bench-labels: $(READY) ## label efficiency of every strategy: hours; QUICK=1 is a check in minutes
 	$(BIN)/python -m simulations.benchmarks.labels $(if $(QUICK),--quick,--everything) --workers $(WORKERS)
+
+bench-attacks: $(READY) ## what one dishonest site of six can do, by rule: an hour; QUICK=1 is a check in minutes
+	$(BIN)/python -m simulations.benchmarks.attacks $(if $(QUICK),--quick) --workers $(WORKERS)
 
 docs: $(READY) ## write the generated pages of docs/ anew
 	$(BIN)/python -m simulations.documenting

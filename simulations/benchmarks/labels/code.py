@@ -46,6 +46,13 @@ def version(study: Study) -> str:
     return sha.hexdigest()[:16]
 
 
+def attacking() -> str:
+    """Hash (16 hex) of the code behind what attackers do, and behind what the server lets in."""
+    folder = ROOT / "simulations" / "attacks"
+    files = [*sorted(folder.glob("*.py")), ROOT / "server" / "training.py"]
+    return hashlib.sha256("".join(map(tree, files)).encode()).hexdigest()[:16]
+
+
 def _inner(rows: Iterable[object]) -> Iterator[str]:
     """Modules of strategies that a strategy names by its arguments."""
     from strategies.query import QUERY

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,13 +18,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from client.cases.cases import Cases
+from protocol.records import UpdateNumbers
 from protocol.study import Study, document
 from server.app import carry_out as serve
 from server.assignment import Assignment
 from server.events import Event
-from simulations.benchmarks.labels.code import version
+from server.ledger import Ledger
+from simulations.arms import Arm
+from simulations.benchmarks.labels.code import attacking, version
 from simulations.benchmarks.labels.metered import Meter, MeteredGrid
-from simulations.benchmarks.labels.recipe import cell_of
+from simulations.benchmarks.labels.recipe import MARKED, cell_of
 from simulations.benchmarks.labels.results import trimmed
 from simulations.benchmarks.labels.tracks import Scored, track_of
 from simulations.engines.local import with_grid
@@ -56,7 +60,9 @@ class Job:
         """The simulation that it is a run of."""
         track = track_of(self.track, Path(self.file) if self.file else None)
         study = cell_of(track.study, self.cell)
-        return Plan(document(study), track.name, (self.arm,), (self.seed,), self.scored_on)
+        arms = (self.arm, f"{self.arm.partition('~')[0]}~backdoor")  # the mark is looked at
+        told = arms if self.cell in MARKED else arms[:1]
+        return Plan(document(study), track.name, told, (self.seed,), self.scored_on)
 
     def study(self) -> Study:
         """The study that it runs."""
@@ -75,6 +81,10 @@ class Job:
         study = self.study()
         said = study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         content = [said, _digest(self.cases()), version(study), self.scored_on]
+        if attack := Arm.parse(self.arm).attack:
+            content += [attack, attacking()]
+        if attack := Arm.parse(self.arm).attack:
+            content += [attack, attacking()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -104,7 +114,7 @@ def run(job: Job, scratch: Path | None = None) -> dict[str, Any]:
             with_grid(hospitals.homes, 1, lambda g: serve(assignment, MeteredGrid(g, meter)))
 
         carry_out(plan, cases, task, engine, _silent)
-        read = _read(task.folder)
+        read = _read(task.folder) | _let_in(task.folder)
     study = job.study()
     return {
         "kind": "run",
@@ -140,4 +150,18 @@ def _read(folder: Path) -> dict[str, Any]:
         "study": (folder / "study.toml").read_text(encoding="utf-8"),
         "choices": hashlib.sha256(choices).hexdigest()[:16],
         "cycles": [trimmed(json.loads(line)) for line in lines],
+        "attacker": account["attacker"],
+        "backdoor": account.get("backdoor"),
     }
+
+
+def _let_in(folder: Path) -> dict[str, Any]:
+    """How many rounds there were, and of how many the server left a site's update out, by site."""
+    ledger = Ledger.look(folder / "ledger.db")
+    try:
+        stages = [c.stage for c in ledger.committed() if c.stage.step == "train"]
+        told = [ledger.records(stage, UpdateNumbers) or {} for stage in stages]
+    finally:
+        ledger.close()
+    out = Counter(u.site for round_ in told for u in round_.values() if u.left_out)
+    return {"rounds": len(stages), "left_out": dict(sorted(out.items()))}

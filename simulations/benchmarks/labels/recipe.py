@@ -22,6 +22,22 @@ CELLS: Mapping[str, tuple[str, ...]] = {
     "budgets": ("budget.exploration=0.1", "simulation.readers.seconds=60.0"),
     "minutes": ("budget.exploration=0.1",),
     "resnet": ("network={name='resnet'}",),
+    "attacked": (
+        "network={name='mlp'}",
+        "budget.total=264",
+        "budget.first=264",
+        "budget.per_cycle=264",
+        "training.local_epochs=1",
+        "training.min_steps=5",
+        "training.max_steps=5",
+    ),
+    "drained": (
+        "network={name='mlp'}",
+        "budget.exploration=0.1",
+        "training.rounds_per_cycle=2",
+        "training.min_steps=5",
+        "training.max_steps=5",
+    ),
 }
 """What a cell changes of the recipe, as keys of the study file."""
 
@@ -31,7 +47,12 @@ ABOUT: Mapping[str, str] = {
     "budgets": "budget policies: a tenth explores, every reading takes a minute",
     "minutes": "budget policies: a tenth explores, readings take 0.5, 1 or 2 minutes by site",
     "resnet": "the default ResNet in place of the six-thousand-parameter CNN",
+    "attacked": "an MLP, one cycle of 264 random labels, 20 rounds of 5 steps at each site",
+    "drained": "an MLP, six cycles of two rounds: what is looked at is the grants",
 }
+
+MARKED = ("attacked",)
+"""Cells in which every model is shown images with the mark of a backdoor."""
 
 
 _FIXED: Mapping[str, Any] = {

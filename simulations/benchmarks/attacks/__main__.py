@@ -1,0 +1,117 @@
+"""The benchmark of attacks.
+
+    python -m simulations.benchmarks.attacks                    everything, then the page
+    python -m simulations.benchmarks.attacks --quick            a check in minutes, no page
+    python -m simulations.benchmarks.attacks --seeds 0-2 --rules fedavg,median --attacks scale
+    python -m simulations.benchmarks.attacks --page             the page from what is known
+
+Runs that the results file has are not run again: the same command goes on where it was ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulations.arms import names_of
+from simulations.benchmarks.attacks.page import page
+from simulations.benchmarks.attacks.programme import (
+    ON_UPDATES,
+    RULES,
+    budgets,
+    everything,
+    quick,
+    updates,
+)
+from simulations.benchmarks.labels.__main__ import numbers
+from simulations.benchmarks.labels.code import ROOT
+from simulations.benchmarks.labels.one import Job
+from simulations.benchmarks.labels.results import Results
+from simulations.benchmarks.labels.tracks import NoData
+from simulations.benchmarks.labels.work import confirmation, unknown, work
+
+PAGE = ROOT / "docs" / "benchmarks-attacks.md"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 done, 1 something failed, 2 bad input."""
+    given = _parser().parse_args(arguments)
+    results = Results(given.results.with_name("quick.jsonl") if given.quick else given.results)
+    try:
+        failed = 0 if given.page else _worked(given, _jobs(given), results)
+    except (ValueError, NoData) as refused:
+        print(refused, file=sys.stderr)
+        return 2
+    text = page(results)
+    if given.quick or given.seeds:
+        print(text)
+    else:
+        PAGE.write_text(text, encoding="utf-8")
+        print(f"The page: {PAGE.relative_to(ROOT)}")
+    return int(failed > 0)
+
+
+def _jobs(given: argparse.Namespace) -> list[Job]:
+    """What is asked for.
+
+    Raises:
+        ValueError: a rule or an attack that is not there.
+    """
+    if given.quick:
+        return quick()
+    if not given.seeds:
+        return everything()
+    seeds = numbers(given.seeds)
+    if given.budgets:
+        return budgets(seeds)
+    rules, attacks = names_of(given.rules), names_of(given.attacks)
+    for name in rules:
+        if name not in RULES:
+            raise ValueError(f"rule {name!r}: accepted is one of {', '.join(RULES)}")
+    for name in attacks:
+        if name not in ON_UPDATES:
+            raise ValueError(f"attack {name!r}: accepted is one of {', '.join(ON_UPDATES)}")
+    return updates(seeds, rules, attacks)
+
+
+def _worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:
+    """How many runs failed; what looks at the test split is written down before and after."""
+    confirms = [job for job in jobs if job.scored_on == "test"]
+    arms = list(dict.fromkeys(job.arm for job in confirms))
+    seeds = ",".join(map(str, dict.fromkeys(job.seed for job in confirms)))
+    told = {"track": "A,B", "cell": "attacked, drained", "seeds": seeds, "arms": arms}
+    todo = unknown(jobs, results, older=given.older)
+    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
+    if confirms and todo:
+        results.add(confirmation("begun", told))
+    failed = work(todo, results, given.workers, given.scratch)
+    if confirms and todo:
+        results.add(confirmation("ended", told, failed))
+    return failed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulations.benchmarks.attacks",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="a check, not a claim")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--seeds", default="", help="a range or a list; 100-119 use the test split")
+    parser.add_argument("--rules", default=",".join(RULES), help="with commas")
+    parser.add_argument("--attacks", default=",".join(ON_UPDATES), help="with commas")
+    parser.add_argument("--budgets", action="store_true", help="those of the inflating site")
+    parser.add_argument("--older", action="store_true", help="runs of older code count as known")
+    parser.add_argument("--workers", type=int, default=1, help="runs side by side")
+    parser.add_argument("--scratch", type=Path, help="folder for the runs' databases")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / ".bench" / "attacks" / "results.jsonl", help="file"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
