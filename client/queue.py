@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from client.cost import spent
 from client.store.reading_shelf import NO_REMARKS, Opening, Remarks
+from client.store.repeat_shelf import Past
 from client.store.store import SiteStore
 from protocol.records import Answer, Reading, SiteProgress, Stage
 from protocol.study import Study
@@ -221,7 +222,7 @@ def accept(
     if store.cycles.closed(identity, cycle):
         raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
     if reading.stage == "repeat":
-        if opening.case not in store.repeats.past(identity, reading.reader).may:
+        if opening.case not in past_of(store, study, cycle, reading.reader).may:
             raise ReadingRefused("the case wants no answer of yours any more; the next one does")
         replaces = store.repeats.owed(identity, cycle).get(mine)
     else:
@@ -232,6 +233,16 @@ def accept(
         raise ReadingRefused(f"the grant of {granted} {study.budget.unit} is spent")
     remarks = replace(remarks, replaces=replaces)
     store.readings.add(identity, cycle, opening.case, opening.purpose, reading, remarks)
+
+
+def past_of(store: SiteStore, study: Study, cycle: int, reader: str) -> Past:
+    """What a reader answered, and what of it may come back to them in a cycle.
+
+    Where the model's opinion is shown afterwards, cases of that cycle alone: an older one would
+    come with what another model said of it, and by that a reader knows it.
+    """
+    same = study.reading.show_ai == "after"
+    return store.repeats.past(study.identity, reader, cycle if same else None)
 
 
 def _check_open(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from client.cost import spent
-from client.queue import Turn
+from client.queue import Turn, past_of
 from client.store.reading_shelf import Opening
 from client.store.repeat_shelf import Past
 from client.store.store import SiteStore
@@ -60,7 +60,7 @@ class Schedule:
     @classmethod
     def of(cls, store: SiteStore, study: Study, cycle: int, reader: str, lots: Lots) -> Schedule:
         """As a reader's answers so far have it."""
-        past = store.repeats.past(study.identity, reader)
+        past = past_of(store, study, cycle, reader)
         owed = store.repeats.owed(study.identity, cycle)
         return cls(study, reader, lots, past, frozenset(c for c, who in owed if who == reader))
 

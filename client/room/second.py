@@ -84,12 +84,12 @@ class SecondLook:
         """
         with self.store.transaction():
             it = self._answered(study, who, cycle, position)
-            found = self.store.opinions.of(study.identity, it.first.cycle, it.case)
+            found = self.store.opinions.of(study.identity, cycle, it.case)
             if found is not None and not self._seen(study, who, it.case):
                 self.store.leases.show(study.identity, it.case, who.name, "model", now())
                 self._note(people.OPINION, study, who, cycle, it.case)
             after = self.store.opinions.changed(study.identity, it.case, who.name)
-        return Seen(found, it.first.cycle, it.said, after)
+        return Seen(found, cycle, it.said, after)
 
     def change(self, study: Study, who: Account, given: Given) -> None:
         """Keep a changed mind beside the first answer; it costs nothing. Sent again, it is one.

@@ -44,8 +44,12 @@ class RepeatShelf:
 
     connection: sqlite3.Connection
 
-    def past(self, study: str, reader: str) -> Past:
-        """What a reader answered in a study so far; an adjudicator's answers are no part of it."""
+    def past(self, study: str, reader: str, cycle: int | None = None) -> Past:
+        """What a reader answered in a study so far; an adjudicator's answers are no part of it.
+
+        Args:
+            cycle: of whose cases alone any may come back; None for all.
+        """
         rows = self.connection.execute(
             'SELECT "case", stage FROM readings WHERE study = ? AND reader = ? '  # noqa: S608  # ours
             f"AND stage != 'after-ai' AND NOT adjudicating AND {_STANDS} ORDER BY id",
@@ -55,7 +59,7 @@ class RepeatShelf:
             'SELECT s."case", s.purpose FROM standing s JOIN cases ON cases.id = s."case" '
             "JOIN patients ON patients.id = patient "
             "WHERE s.study = :study AND s.reader = :reader AND s.answer = 'answered' "
-            "AND NOT adjudicating AND NOT excluded "
+            "AND NOT adjudicating AND NOT excluded AND (:cycle IS NULL OR cycle = :cycle) "
             "AND NOT EXISTS (SELECT 1 FROM shown h WHERE h.study = s.study "
             'AND h."case" = s."case" AND h.reader = s.reader) '
             'AND NOT EXISTS (SELECT 1 FROM locators l WHERE l."case" = s."case" '
@@ -63,7 +67,7 @@ class RepeatShelf:
             "AND NOT EXISTS (SELECT 1 FROM readings r WHERE r.study = s.study "
             'AND r.stage = \'repeat\' AND r."case" = s."case" AND r.reader = s.reader '
             "AND r.id NOT IN (SELECT reading FROM withdrawals))",
-            {"study": study, "reader": reader},
+            {"study": study, "reader": reader, "cycle": cycle},
         )
         given = tuple(case for case, _ in rows)
         return Past(given, sum(stage == "blind" for _, stage in rows), dict(may.fetchall()))

@@ -136,7 +136,7 @@ def test_a_case_that_is_on_the_screen_again_shows_nothing(
 
 
 def test_a_case_that_came_back_looks_like_any_other(make_room: Made, with_opinions: Made) -> None:
-    """Its own number, the answer given under it, the opinion of its own cycle."""
+    """Its own number, and the answer given under it."""
     from client.room.desk import Given
     from client.room.names import Names
     from client.room.second import SecondLook
@@ -148,20 +148,19 @@ def test_a_case_that_came_back_looks_like_any_other(make_room: Made, with_opinio
     with room.store() as store:
         identity, first = room.study.identity, (1, 0, 0)
         with store.transaction():
-            store.readings.grant(identity, 1, 0, 9)
-            for cycle, stage, value in ((0, "blind", first), (1, "repeat", (0, 0, 1))):
+            for stage, value in (("blind", first), ("repeat", (0, 0, 1))):
                 reading = Reading("", "ann", "2026-01-05T08:00:00+00:00", 1.0, "answered", value)
                 told = replace(reading, stage=stage)  # type: ignore[arg-type]  # of the three
-                store.readings.add(identity, cycle, 2, "query", told)
-        number = Names(store, room.study, 1, "ann").of(2, -1, "repeat")
+                store.readings.add(identity, 0, 2, "query", told)
+        number = Names(store, room.study, 0, "ann").of(2, -1, "repeat")
         look = SecondLook(store)
-        for other in (1, 2, number + 1, Names(store, room.study, 1, "ann").of(2, 1)):
+        for other in (1, 2, number + 1, Names(store, room.study, 0, "ann").of(1, 0)):
             with pytest.raises(ReadingRefused, match="have answered"):
-                look.opinion(room.study, ann, 1, other)
-        seen = look.opinion(room.study, ann, 1, number)
+                look.opinion(room.study, ann, 0, other)
+        seen = look.opinion(room.study, ann, 0, number)
         assert seen.own.value == (0, 0, 1)
         assert (seen.opinion and seen.opinion.why, seen.cycle) == (MARK, 0)
-        look.change(room.study, ann, Given("k" * 16, 1, number, "answered", (0, 1, 0), 1.0))
+        look.change(room.study, ann, Given("k" * 16, 0, number, "answered", (0, 1, 0), 1.0))
         for after_ai, value in ((False, first), (True, (0, 1, 0))):
             trained = store.labels.training(identity, through=0, after_ai=after_ai)
             assert [r.value for r in trained] == [value]
