@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemons.terminal import Format, Home, Refused, check_format, print_json
+from daemons.terminal import Format, Home, Refused, check_format, fail, print_json
 
 if TYPE_CHECKING:
+    from client.home import SourceConfig
     from client.sources.importing import Tally
 
 app = typer.Typer()
@@ -27,9 +29,11 @@ def take(
         str,
         typer.Argument(
             help="A folder of DICOM or NIfTI files, the https:// address of an archive that "
-            "speaks DICOMweb, a CSV beside images, an .npz, or a MONAI datalist (.json)."
+            "speaks DICOMweb, a CSV beside images, an .npz, or a MONAI datalist (.json); "
+            "without one, every [[sources]] of site.toml."
         ),
-    ],
+    ] = "",
+    *,
     home: Home,
     kind: Annotated[
         str,
@@ -52,47 +56,82 @@ def take(
     Images stay where they are and are read when they are needed. Names and paths are kept nowhere
     in the clear. With | between the class names, a label may hold several of them.
     """
-    from client.paths import HomePaths
-    from client.sources.choosing import Wanted, source_of
-    from client.sources.decoder import Decoder
-    from client.sources.importing import Import
-    from client.sources.reach import Reach
+    from client.home import SourceConfig
 
     check_format(form)
-    progress = _Progress(sys.stderr.isatty())
-    reach, words, labels = Reach(HomePaths(home)), _allowed(allow or []), _labels(classes)
-    with _only_one(home) as (store, key), Decoder() as decoder:
-        task = Import(store, key, decoder, dry_run, progress.cases, reach)
-        wanted = Wanted(source, kind, words, labels, progress.files, reach, task.looked)
-        tally = task.run(source_of(wanted, decoder))
-    progress.end()
+    if not source:
+        if kind or allow or classes:
+            raise ValueError(
+                "--kind, --allow and --classes go with a SOURCE; site.toml has its own"
+            )
+        _every(home, dry_run, form)
+        return
+    one = SourceConfig(where=source, kind=kind, allow=tuple(allow or ()), classes=classes)
+    with _only_one(home) as opened:
+        tally = _taken(opened, one, dry_run)
     if form == "json":
         print_json(_plain(tally, dry_run))
     else:
         print("\n".join(_told(tally, dry_run)))
 
 
-def _allowed(words: list[str]) -> frozenset[str]:
-    from client.sources.dicom_rules import ALLOWANCES
+def _every(home: Path, dry: bool, form: str) -> None:
+    """Import every configured source; one that cannot be used keeps no other from being taken.
 
-    if strange := sorted(set(words) - set(ALLOWANCES)):
-        raise ValueError(f"--allow {strange[0]}: accepted are {', '.join(ALLOWANCES)}")
-    return frozenset(words)
+    Raises:
+        HomeError: none is configured.
+        Exit: one could not be used.
+    """
+    from client.home import HomeError, read_config
+    from client.sources.configured import of_site, unnamed
+
+    sources = of_site(read_config(home), home)
+    if not sources:
+        raise HomeError("no [[sources]] in site.toml; accepted is one, or a SOURCE on the command")
+    told: list[dict[str, Any]] = []
+    with _only_one(home) as opened:
+        for number, one in enumerate(sources, start=1):
+            try:
+                tally = _taken(opened, one, dry)
+            except ValueError as error:
+                why = unnamed(error, one.where)
+                told.append({"source": number, "failed": why})
+                fail(f"source {number}: {why}", 1, "wardround-site")
+                continue
+            told.append({"source": number, **_plain(tally, dry)})
+            if form == "text":
+                print("\n".join(f"source {number}: {line}" for line in _told(tally, dry)))
+    if form == "json":
+        print_json({"format": 1, "sources": told})
+    raise typer.Exit(int(any("failed" in one for one in told)))
 
 
-def _labels(classes: str) -> Any:
-    from client.sources.labels import Labels
+def _taken(opened: tuple[Any, Any, Path], one: SourceConfig, dry: bool) -> Tally:
+    """One source imported.
 
-    several = "|" in classes
-    names = [name.strip() for name in classes.split("|" if several else ",") if name.strip()]
-    if len(set(names)) != len(names):
-        raise ValueError("--classes names a class twice; accepted is each class once")
-    return Labels(tuple(names), several)
+    Raises:
+        ValueError: it cannot be used.
+    """
+    from client.paths import HomePaths
+    from client.sources.choosing import source_of
+    from client.sources.configured import wanted_of
+    from client.sources.decoder import Decoder
+    from client.sources.importing import Import
+    from client.sources.reach import Reach
+
+    store, key, home = opened
+    reach, progress = Reach(HomePaths(home)), _Progress(sys.stderr.isatty())
+    with Decoder() as decoder:
+        task = Import(store, key, decoder, dry, progress.cases, reach)
+        wanted = replace(wanted_of(one, reach, progress.files), looked=task.looked)
+        tally = task.run(source_of(wanted, decoder))
+    progress.end()
+    return tally
 
 
 @contextmanager
-def _only_one(home: Path) -> Iterator[tuple[Any, Any]]:
-    """The home's database and secret, with no other import under way.
+def _only_one(home: Path) -> Iterator[tuple[Any, Any, Path]]:
+    """The home's database and secret, and the home, with no other import under way.
 
     Raises:
         HomeError: no site, or one whose images are one array.
@@ -119,7 +158,7 @@ def _only_one(home: Path) -> Iterator[tuple[Any, Any]]:
             raise Refused("another import runs in this home; accepted is one at a time") from None
         store = open_store(home, durable=config.durable)
         try:
-            yield store, key
+            yield store, key, home
         finally:
             store.close()
 

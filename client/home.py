@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from client.paths import HomePaths
 from protocol.files import replace_file
@@ -21,6 +21,7 @@ __all__ = [
     "HomeConfig",
     "HomeError",
     "HomePaths",
+    "SourceConfig",
     "deployed",
     "make_home",
     "open_store",
@@ -62,6 +63,24 @@ class Deployment(BaseModel):
     room_names: tuple[str, ...] = ()
 
 
+class SourceConfig(BaseModel):
+    """A place that cases come from, as `[[sources]]` in `site.toml` says it.
+
+    Attributes:
+        where: a folder or file, by path relative to the home, or an archive's https:// address.
+        kind: as for `wardround-site import`; "" to find out.
+        allow: words of `dicom_rules.ALLOWANCES`.
+        classes: names in label order, by commas, or by | where a case may have several.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    where: str = Field(min_length=1)
+    kind: str = ""
+    allow: tuple[str, ...] = ()
+    classes: str = ""
+
+
 class HomeConfig(BaseModel):
     """What `site.toml` says.
 
@@ -75,6 +94,7 @@ class HomeConfig(BaseModel):
         allow_import: a study may name strategies outside the project; True only in simulations.
         deployment: of a real site.
         plugins: packages outside the project in which a study may name strategies.
+        sources: what `wardround-site import` takes where it is named none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -87,12 +107,15 @@ class HomeConfig(BaseModel):
     allow_import: bool = False
     deployment: Deployment | None = None
     plugins: tuple[str, ...] = ()
+    sources: tuple[SourceConfig, ...] = ()
 
 
 def make_home(home: Path, config: HomeConfig) -> None:
     """Write a home's configuration; the folder is made if it is not there."""
     home.mkdir(parents=True, exist_ok=True)
     content = config.model_dump(exclude_none=True)
+    if not config.sources:
+        del content["sources"]  # [[sources]] could not be added below an empty list
     replace_file(HomePaths(home).config, tomli_w.dumps(content).encode(), sync=config.durable)
 
 
@@ -110,8 +133,12 @@ def read_config(home: Path) -> HomeConfig:
             f"{home}: site.toml is missing; accepted is a site's home, which "
             "`wardround-site init` makes"
         ) from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise HomeError(f"{home}: site.toml cannot be read ({where}: {first['msg']})") from None
     except (TypeError, ValueError):
-        raise HomeError(f"{home}: site.toml cannot be read") from None
+        raise HomeError(f"{home}: site.toml cannot be read (no TOML)") from None
 
 
 def deployed(config: HomeConfig) -> Deployment:

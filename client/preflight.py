@@ -12,6 +12,7 @@ from pathlib import Path
 from client.greeting import UNLOGGED, Greeted, NotGreeted, greet
 from client.home import Deployment, HomeConfig, read_config
 from client.paths import HomePaths
+from client.sources.checks import source_probes
 from client.store.schema import MIGRATIONS
 from client.versions import versions
 from daemons import checks_host as host
@@ -53,7 +54,8 @@ def preflight(home: Path) -> tuple[Check, ...]:
         HomeError: there is no site's home.
     """
     config, paths = read_config(home), HomePaths(home)
-    return run_probes([*_here(paths, config), *_outside(paths, config)])
+    sources = source_probes(paths, config)
+    return run_probes([*_here(paths, config), *sources, *_outside(paths, config)])
 
 
 def _here(paths: HomePaths, config: HomeConfig) -> list[Probe]:

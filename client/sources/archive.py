@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from json import dumps
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import add_certs_to_session
 from pydicom.dataset import Dataset
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from client.sources.archive_tls import by_words, why_it_hangs_up
 from client.sources.dicom_headers import told
 from client.sources.source import PixelTrouble
 
 _T = TypeVar("_T")
 _SECONDS = 30.0
-_LISTEN = 2.0
 _WAITS = (0.3, 1.5)
 _STATUS = {401: "refused", 403: "refused", 404: "missing", 410: "missing"}
-_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "UNKNOWN CA", "ACCESS_DENIED")
 
 
 def studies(server: Mapping[str, Any], offset: int, limit: int) -> list[dict[str, str]]:
@@ -132,36 +127,7 @@ def _asked(server: Mapping[str, Any], question: Callable[[], _T]) -> _T:
 
 def _broken_off(server: Mapping[str, Any], error: requests.RequestException) -> str:
     """What a connection broke off over."""
-    trouble = _by_words(str(error))
+    trouble = by_words(str(error))
     if trouble == "away" and isinstance(error, requests.ConnectionError):
-        return _listened(server)
+        return why_it_hangs_up(server)
     return trouble
-
-
-def _by_words(words: str) -> str:
-    """By OpenSSL's words for it."""
-    words = words.upper()
-    if "CERTIFICATE_VERIFY_FAILED" in words:
-        return "untrusted"
-    turned_away = "ALERT" in words and any(word in words for word in _OUR_CERTIFICATE)
-    return "refused" if turned_away else "away"
-
-
-def _listened(server: Mapping[str, Any]) -> str:
-    """Why an archive hangs up: its reason follows the handshake and is lost to who speaks first."""
-    place = urlsplit(server["url"])
-    if place.scheme != "https" or not place.hostname:
-        return "away"
-    try:
-        trusted = server.get("authority") or DEFAULT_CA_BUNDLE_PATH
-        context = ssl.create_default_context(cafile=trusted)
-        if "certificate" in server:
-            context.load_cert_chain(server["certificate"])
-        with (
-            socket.create_connection((place.hostname, place.port or 443), _LISTEN) as plain,
-            context.wrap_socket(plain, server_hostname=place.hostname) as spoken,
-        ):
-            spoken.recv(1)
-    except (OSError, ValueError) as error:
-        return _by_words(str(error))
-    return "away"

@@ -51,7 +51,7 @@ def source_of(wanted: Wanted, decoder: Decoder) -> Source:
     path = Path(wanted.where).resolve()
     if not path.exists():
         raise SourceError("the source is not there; accepted is a file or folder of this site")
-    kind = wanted.kind or _kind(path)
+    kind = wanted.kind or kind_of(path)
     if kind not in KINDS:
         raise SourceError(f"--kind {kind}: accepted are {', '.join(KINDS)}")
     if kind == "dicomweb":
@@ -61,8 +61,12 @@ def source_of(wanted: Wanted, decoder: Decoder) -> Source:
     return _MAKE[kind](path, wanted, decoder)
 
 
-def _kind(path: Path) -> str:
-    """By suffix; a folder by what lies in it."""
+def kind_of(path: Path) -> str:
+    """One of KINDS, by suffix; a folder's by what lies in it.
+
+    Raises:
+        SourceError: a file of no known suffix.
+    """
     if path.is_file():
         for suffix, kind in ((".npz", "npz"), (".csv", "table"), (".json", "datalist")):
             if path.suffix.lower() == suffix:
