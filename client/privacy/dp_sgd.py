@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from client.learning.resident import Resident
 from client.learning.train import Pace, add_proximal, refuse_divergence, rule
 from client.privacy.chance import Chance
 from client.privacy.patients import sampled
-from client.privacy.per_patient import add_clipped, per_sample
+from client.privacy.per_patient import Watched, add_clipped, per_sample
 from protocol.privacy import Privacy
 from protocol.records import Indices
 from protocol.study import Study
@@ -110,7 +111,7 @@ def train_privately(
     update = rule(resident, study.training, pace.rate)
     masks = torch_generator(rng, resident.device)
     resident.module.train()
-    with per_sample(resident), seeded_dropout(resident.module, masks):
+    with step.watching(), seeded_dropout(resident.module, masks):
         for _ in range(schedule.steps):
             gradient = step.noisy(sampled(labeled.patients, schedule.share, source))
             resident.gradient.copy_(gradient)
@@ -148,6 +149,13 @@ class _Step:
         training = study.training
         self._augmentation = training.augmentation if active(training.augmentation) else None
         self._draws = torch_generator(rng)
+        self._watched = Watched()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Within the block gradients can be told apart by patient."""
+        with per_sample(self._resident.module) as self._watched:
+            yield
 
     def noisy(self, rows: Indices) -> Tensor:
         """The mean gradient over the expected number of patients, with noise, laid out flat."""
@@ -166,7 +174,9 @@ class _Step:
             images = apply(images, draw(self._augmentation, len(images), self._draws))
         loss = self._loss(self._resident.module(images), self._targets[rows]) * len(rows)
         clipping = self._planted.clipping
-        return add_clipped(self._resident, loss, total, self._clip, clipping=clipping)
+        return add_clipped(
+            self._resident, self._watched, loss, total, self._clip, clipping=clipping
+        )
 
     def _parts(self, rows: Indices) -> Iterator[Tensor]:
         size = self._privacy.physical_batch

@@ -1,79 +1,92 @@
-"""Gradients of single patients, clipped and summed: Opacus' hooks on the one resident model."""
+"""Gradients of single patients, clipped and summed, from one backward pass of the model."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from opacus.grad_sample import GradSampleModule
-from opacus.validators import ModuleValidator
 from torch import Tensor, nn
 
 from client.learning.networks import build
 from client.learning.resident import Resident
+from client.privacy.layers import RULES, Part, unknown
 from protocol.study import Study, StudyError
 
 
+@dataclass(slots=True, eq=False)
+class Watched:
+    """Layers with parameters, what went into each and what came out, since the last `parts`."""
+
+    _layers: list[nn.Module] = field(default_factory=list)
+    _inputs: list[Tensor] = field(default_factory=list)
+    _outputs: list[Tensor] = field(default_factory=list)
+
+    def see(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """A forward hook."""
+        self._layers.append(layer)
+        self._inputs.append(inputs[0].detach())
+        self._outputs.append(output)
+
+    def parts(self, loss: Tensor) -> list[Part]:
+        """What every parameter has of each sample's gradient.
+
+        Args:
+            loss: the sum over the samples.
+
+        Raises:
+            RuntimeError: a layer was called more than once, so that its gradients would add up.
+        """
+        if len(set(self._layers)) < len(self._layers):
+            raise RuntimeError("a layer is called twice")
+        slopes = torch.autograd.grad(loss, self._outputs)
+        seen = zip(self._layers, self._inputs, slopes, strict=True)
+        with torch.no_grad():
+            found = [part for layer, x, g in seen for part in RULES[type(layer)](layer, x, g)]
+        self._layers, self._inputs, self._outputs = [], [], []
+        return found
+
+
 @contextmanager
-def per_sample(resident: Resident) -> Iterator[GradSampleModule]:
-    """Within the block, backward passes leave each sample's gradient beside every parameter."""
-    module = GradSampleModule(resident.module, loss_reduction="sum", strict=True)
+def per_sample(module: nn.Module) -> Iterator[Watched]:
+    """Within the block, what a backward pass needs to tell the samples apart is kept."""
+    watched = Watched()
+    hooks = [m.register_forward_hook(watched.see) for m in module.modules() if type(m) in RULES]
     try:
-        with quiet():
-            yield module
+        yield watched
     finally:
-        forget(resident)
-        module.remove_hooks()
-        for parameter in resident.module.parameters():
-            for name in ("grad_sample", "_forward_counter"):
-                if hasattr(parameter, name):
-                    delattr(parameter, name)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Within the block torch does not warn that the first layer's input needs no gradient."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Full backward hook is firing")
-        yield
+        for hook in hooks:
+            hook.remove()
 
 
 def add_clipped(
-    resident: Resident, loss: Tensor, total: Tensor, clip: float, *, clipping: bool = True
+    resident: Resident,
+    watched: Watched,
+    loss: Tensor,
+    total: Tensor,
+    clip: float,
+    *,
+    clipping: bool = True,
 ) -> Tensor:
     """Add every sample's gradient, shortened to `clip`, to `total`; their norms before, (n,).
 
     Args:
-        resident: whose module is within `per_sample`.
+        resident: whose parameters they are.
+        watched: of `per_sample`.
         loss: the sum over the samples, each a patient's.
         total: laid out as `resident.flat`; added to in place.
         clip: largest norm.
         clipping: False only where a test plants the fault.
     """
-    torch.autograd.backward(loss)
-    slots = [(slot, samples(slot.parameter)) for slot in resident.slots]
-    norms: Tensor = torch.stack([g.flatten(1).norm(dim=1) for _, g in slots], dim=1).norm(dim=1)
+    parts = {id(part.parameter): part for part in watched.parts(loss)}
+    norms = torch.stack([part.squares for part in parts.values()]).sum(dim=0).sqrt().float()
     factor = (clip / norms.clamp_min(1e-12)).clamp(max=1.0) if clipping else torch.ones_like(norms)
-    for slot, gradient in slots:
-        total[slot.rows] += torch.einsum("n,n...->...", factor, gradient).flatten()
-    forget(resident)
+    with torch.no_grad():
+        for slot in resident.slots:
+            total[slot.rows] += parts[id(slot.parameter)].weighted(factor).flatten()
     return norms
-
-
-def samples(parameter: nn.Parameter) -> Tensor:
-    """The gradients of a parameter by sample, (n, *shape)."""
-    found: Tensor | list[Tensor] = getattr(parameter, "grad_sample")  # noqa: B009  # Opacus sets it
-    return torch.stack(found).sum(dim=0) if isinstance(found, list) else found
-
-
-def forget(resident: Resident) -> None:
-    """Let go of the gradients, of samples and of the batch."""
-    resident.gradient.zero_()
-    for parameter in resident.module.parameters():
-        if hasattr(parameter, "grad_sample"):
-            parameter.grad_sample = None
 
 
 def check_network(study: Study) -> None:
@@ -99,20 +112,24 @@ def why_not(module: nn.Module, image: tuple[int, int, int]) -> str:
             return f"its layer {name} normalises over the cases of a batch"
         if getattr(layer, "inplace", False) is True:
             return f"its layer {name} changes values in place"
+    from opacus.validators import ModuleValidator  # seconds, and only whoever checks a study waits
+
     if errors := ModuleValidator.validate(module, strict=False):
         return f"Opacus says: {' '.join(str(errors[0]).split())[:120]}"
+    for name, layer in module.named_modules():
+        if unknown(layer):
+            return f"its layer {name} ({type(layer).__name__}) has no gradients by case"
     try:
         _try(module, image)
-    except (RuntimeError, NotImplementedError, AttributeError) as error:
-        return f"its gradients by case fail ({type(error).__name__})"
+    except RuntimeError as error:
+        return f"its gradients by case fail ({error})"[:160]
     return ""
 
 
 def _try(module: nn.Module, image: tuple[int, int, int]) -> None:
-    """One backward pass of two cases; every parameter has a gradient of each."""
-    wrapped = GradSampleModule(module, loss_reduction="sum", strict=True)
-    with quiet():
-        torch.autograd.backward(wrapped(torch.zeros(2, *image)).sum())
+    """One backward pass of two cases; every parameter has a part in it."""
+    with per_sample(module) as watched:
+        found = {id(p.parameter) for p in watched.parts(module(torch.zeros(2, *image)).sum())}
     for name, parameter in module.named_parameters():
-        if parameter.requires_grad and getattr(parameter, "grad_sample", None) is None:
-            raise RuntimeError(name)
+        if id(parameter) not in found:
+            raise RuntimeError(f"{name} has none")

@@ -15,6 +15,7 @@ from client.learning.resident import Resident
 from client.learning.train import Pace
 from client.privacy.chance import SeededChance, SystemChance, discrete_gaussian
 from client.privacy.dp_sgd import SOUND, Labeled, Planted, Schedule, _Step, train_privately
+from client.privacy.layers import RULES
 from client.privacy.patients import sampled
 from client.privacy.per_patient import add_clipped, check_network, per_sample, why_not
 from protocol.networks import NETWORKS
@@ -86,11 +87,46 @@ def test_dp_sgd_clipped_gradients_are_those_of_a_loop_over_the_patients(name: st
         lengths.append(float(resident.gradient.norm()))
         wanted += resident.gradient * min(1.0, clip / lengths[-1])
     found = torch.zeros_like(resident.flat)
-    with per_sample(resident):
-        norms = add_clipped(resident, loss(slice(0, 3)), found, clip)
+    with per_sample(resident.module) as watched:
+        norms = add_clipped(resident, watched, loss(slice(0, 3)), found, clip)
     assert np.allclose(norms.numpy(), lengths, rtol=1e-3)
     assert float((found - wanted).norm()) < 1e-3 * float(wanted.norm())
-    assert not any(hasattr(p, "grad_sample") for p in resident.module.parameters())
+    assert not any(m._forward_hooks for m in resident.module.modules())
+
+
+@pytest.mark.parametrize("name", ["resnet", "tiny-cnn", "mlp"])
+def test_dp_sgd_norms_and_sums_by_sample_are_those_of_opacus(name: str) -> None:
+    from opacus import GradSampleModule
+
+    study = _study(network={"name": name})
+    resident = _resident(study)
+    images, total = torch.randn(4, 1, 16, 16), torch.zeros_like(resident.flat)
+    images.requires_grad_()  # or torch warns of Opacus' hooks
+    with per_sample(resident.module) as watched:
+        loss = resident.module(images).square().sum()
+        norms = add_clipped(resident, watched, loss, total, 0.01)
+    wrapped = GradSampleModule(resident.module, loss_reduction="sum")
+    torch.autograd.backward(wrapped(images).square().sum())
+    samples = [vars(slot.parameter)["grad_sample"] for slot in resident.slots]
+    wanted = torch.stack([g.flatten(1).norm(dim=1) for g in samples]).norm(dim=0)
+    assert torch.allclose(norms, wanted, rtol=1e-4)
+    for slot, g in zip(resident.slots, samples, strict=True):
+        told = total[slot.rows].view(slot.shape)
+        assert torch.allclose(told, torch.einsum("n,n...->...", 0.01 / wanted, g), atol=1e-6)
+    wrapped.remove_hooks()
+
+
+def test_dp_sgd_a_gradient_of_large_terms_that_cancel_is_still_measured() -> None:
+    # a server that chooses the weights may ask for this; products in single precision say 0
+    layer = nn.Conv2d(64, 64, 1, bias=False)
+    x, slope = torch.full((1, 64, 1, 2), 1e4), torch.full((1, 64, 1, 2), 1.0)
+    x[..., 1], slope[..., 1] = 1e4 + 0.01, -1.0
+    (part,) = RULES[nn.Conv2d](layer, x, slope)
+    true = 64 * float((x[0, 0, 0, 0].double() - x[0, 0, 0, 1].double()).abs())
+    assert math.sqrt(float(part.squares)) == pytest.approx(true, rel=1e-3)
+    single = x.flatten(2).transpose(1, 2) @ x.flatten(2)
+    both = single * (slope.flatten(2).transpose(1, 2) @ slope.flatten(2))
+    assert not math.isclose(math.sqrt(max(0.0, float(both.sum()))), true, rel_tol=0.1)
 
 
 def test_dp_sgd_takes_one_image_of_a_patient_in_a_step_and_patients_by_chance() -> None:
@@ -129,7 +165,7 @@ def test_dp_sgd_without_clipping_one_patient_moves_the_sum_by_more() -> None:
     def moved(planted: Planted) -> float:
         schedule = Schedule(1e-6, 1.0, 1, 1.0, planted)
         step = _Step(_resident(study), _labeled(1), study, schedule, _chance(), rng)
-        with per_sample(step._resident):
+        with step.watching():
             return float(step.noisy(np.zeros(1, dtype=np.int64)).norm())
 
     assert moved(SOUND) <= 0.0101
@@ -182,6 +218,10 @@ def test_dp_sgd_a_network_that_normalises_over_its_batch_is_refused_by_reason() 
     assert "normalises over the cases of a batch" in why_not(bad, (1, 16, 16))
     place = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten())
     assert "in place" in why_not(place, (1, 16, 16))
+    odd = nn.Sequential(nn.Conv2d(1, 4, 3, padding="same"), nn.Flatten())
+    assert "layer 0 (Conv2d) has no gradients by case" in why_not(odd, (1, 16, 16))
+    same = nn.Linear(256, 256)
+    assert "called twice" in why_not(nn.Sequential(nn.Flatten(), same, same), (1, 16, 16))
 
 
 @pytest.mark.slow
