@@ -16,7 +16,7 @@ PLAIN = "fedavg"
 RULES: Mapping[str, str] = {
     PLAIN: "",
     "median": "+aggregation.name=median",
-    "trimmed-mean": "+aggregation.name=trimmed-mean",
+    "trimmed-mean": "+aggregation.name=trimmed-mean+aggregation.arguments.share=0.16",
     "multi-krum": "+aggregation.name=multi-krum",
     "norm-bound": "+aggregation.name=norm-bound",
 }

@@ -1,0 +1,1 @@
+"""How fast cases are chosen and labels settled, side by side with peers on equal inputs."""

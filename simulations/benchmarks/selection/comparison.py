@@ -1,0 +1,100 @@
+"""One task, ours and a peer's, in turn; and whether the goal was reached."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from simulations.benchmarks.selection.inputs import write
+from simulations.benchmarks.selection.peers import work
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A task at a size, against a peer.
+
+    Attributes:
+        task: see `inputs.write`.
+        peer: see `peers.NEEDS`.
+        n: cases.
+        k: picks.
+        goal: times faster than the peer; none: told, not judged.
+        equal: share of answers that must be the same, in the same place.
+    """
+
+    task: str
+    peer: str
+    n: int
+    k: int
+    goal: float | None
+    equal: float = 1.0
+
+    def run(self, repeats: int) -> Line:
+        """Both sides, in turn."""
+        ours, theirs = [], []
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            write(self.task, folder, self.n)
+            for i in range(repeats):
+                print(f"  {self.task} against {self.peer}, {i + 1} of {repeats}", flush=True)
+                ours.append(work("ours", self.task, folder, self.k))
+                theirs.append(work(self.peer, self.task, folder, self.k))
+            said = [np.load(folder / f"{self.task}-{side}.npy") for side in ("ours", self.peer)]
+        return Line(self, tuple(ours), tuple(theirs), float((said[0] == said[1]).mean()))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a comparison came to.
+
+    Attributes:
+        comparison: of what.
+        ours, theirs: what each repeat's worker said: "seconds", "cpu" (of them on the processor; a
+            busy machine stretches only the others), "before" and "peak" (resident bytes).
+        equal: share of answers that are the same, in the same place.
+    """
+
+    comparison: Comparison
+    ours: tuple[dict[str, float], ...]
+    theirs: tuple[dict[str, float], ...]
+    equal: float
+
+    def ratios(self, of: str) -> list[float]:
+        """Peer's over ours, by repeat."""
+        return [p[of] / o[of] for p, o in zip(self.theirs, self.ours, strict=True)]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal was reached, in one word or two."""
+        goal = self.comparison.goal
+        if self.equal < self.comparison.equal:
+            return "MISSED: answers differ"
+        if goal is None:
+            return "told"
+        reached = min(median(self.ratios("seconds")), median(self.ratios("cpu"))) >= goal
+        return f"{goal:g} x: {'reached' if reached else 'MISSED'}"
+
+    def cells(self) -> tuple[str, ...]:
+        """A row of the table."""
+        ratios = self.ratios("seconds")
+        added = [max(x["peak"] - x["before"] for x in side) / 1e6 for side in self._sides]
+        return (
+            self.comparison.task,
+            self.comparison.peer,
+            f"{self.comparison.n:,}",
+            str(self.comparison.k or "-"),
+            *(f"{median(x['seconds'] for x in side):.3f}" for side in self._sides),
+            f"{median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})",
+            f"{median(self.ratios('cpu')):.1f}",
+            f"{self.equal:.1%}",
+            *(f"{x:.0f}" for x in added),
+            self.verdict,
+        )
+
+    @property
+    def _sides(self) -> tuple[tuple[dict[str, float], ...], ...]:
+        return self.ours, self.theirs

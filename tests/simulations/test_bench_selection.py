@@ -1,0 +1,49 @@
+"""What the benchmark of selection compares is the same work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulations.benchmarks.selection.comparison import Comparison, Line
+from simulations.benchmarks.selection.inputs import write
+from simulations.benchmarks.selection.ours import prepared
+from simulations.benchmarks.selection.theirs import deepal
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "clustered"])
+def test_all_distances_pick_what_ours_picks(tmp_path: Path, kind: str) -> None:
+    write(f"k-center-{kind}", tmp_path, 300)
+    ours = prepared(f"k-center-{kind}", tmp_path, 20)()
+    assert ours.tolist() == deepal(f"k-center-{kind}", tmp_path, 20)().tolist()
+    assert len(set(ours.tolist())) == 20
+
+
+def test_readers_who_err_are_settled_in_the_order_of_the_cases(tmp_path: Path) -> None:
+    write("dawid-skene", tmp_path, 2000)
+    case, _, answer = np.load(tmp_path / "answers.npy")
+    votes = np.zeros((2000, 4))
+    np.add.at(votes, (case, answer), 1)
+    truth, settled = np.load(tmp_path / "truth.npy"), prepared("dawid-skene", tmp_path, 0)()
+    assert (settled == truth).mean() > (votes.argmax(axis=1) == truth).mean() + 0.02
+
+
+def test_an_ensemble_that_agrees_is_asked_last(tmp_path: Path) -> None:
+    write("batchbald", tmp_path, 200)
+    p = np.load(tmp_path / "mc_probs.npy")
+    p[100:] = p[100:, :1]  # of these cases every member says the same
+    np.save(tmp_path / "mc_probs.npy", p)
+    assert prepared("batchbald", tmp_path, 10)().max() < 100
+
+
+def test_a_goal_is_reached_by_the_clock_and_by_the_processor() -> None:
+    def line(cpu: float, equal: float) -> Line:
+        ours = {"seconds": 1, "cpu": 1, "before": 0.0, "peak": 1e6}
+        theirs = ours | {"seconds": 9, "cpu": cpu}
+        return Line(Comparison("badge", "baal", 10, 2, 5), (ours,), (theirs,), equal)
+
+    assert line(9, 1.0).verdict == "5 x: reached"
+    assert line(4, 1.0).verdict == "5 x: MISSED"
+    assert line(9, 0.9).verdict == "MISSED: answers differ"
