@@ -61,7 +61,7 @@ def answers(n: int) -> tuple[NDArray[np.int64], ...]:
     """Cases, readers and answers of READS readings each, as three (m,), and the (n,) truth."""
     rng = np.random.default_rng(5)
     truth = rng.choice(ANSWERS, size=n, p=[0.5, 0.25, 0.15, 0.1])
-    right = rng.uniform(0.6, 0.95, size=READERS)
+    right = np.linspace(0.45, 0.97, READERS)
     reader = np.argsort(rng.random((n, READERS)), axis=1)[:, :READS].ravel()
     case = np.repeat(np.arange(n), READS)
     wrong = (truth[case] + rng.integers(1, ANSWERS, size=len(case))) % ANSWERS
