@@ -1,12 +1,14 @@
 """How far a site's readers agree with each other and with themselves. Nothing of it leaves.
 
 It tells the site's admin about the quality of labels, and where a definition is unclear; it is no
-ranking of people.
+ranking of people. Every number rests on whole steps of five cases: from the difference of two looks
+nobody reads what was answered to the case between them.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -32,6 +34,9 @@ from strategies.consensus.dawid_skene import Fit, fit, fit_classes
 
 LEAST = 10
 """Cases under which a number says little; they are marked."""
+
+STEP = 5
+"""Cases by which what a number rests on grows; of fewer nothing is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Agreement:
     """All of a study's agreement at this site.
 
     Attributes:
-        double: cases that two readers or more chose a class for.
+        double: cases that two readers or more chose a class for, in whole steps.
         between: all readers together.
         pairs: every two of them.
         own: each reader with themselves, from cases that came back to them.
@@ -90,20 +95,20 @@ class Agreement:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was read twice."""
+        """Whether too little was read twice."""
         return not self.double and not self.own
 
 
 def agreement(store: SiteStore, study: Study) -> Agreement:
     """From every first answer and every repeat; adjudicators had seen answers and are left out."""
-    shelf, identity = store.labels, study.identity
-    readings = [r for r in (*shelf.training(identity), *shelf.audit(identity)) if _counts(r)]
-    every = answers(readings, len(study.task.classes), multi_label=study.task.multi_label)
-    double = max((len(table.shared.category) for table in every), default=0)
+    every = store.labels.chosen(study.identity)
+    readings = _stepped(every)
+    found = _tables(study, readings)
+    double = max((len(table.shared.category) for table in found), default=0)
     return Agreement(
         study,
         double,
-        tuple(_between(study, every)) if double else (),
+        tuple(_between(study, found)) if double else (),
         tuple(_pairs(study, every)),
         tuple(_own(store, study)),
         tuple(_confusions(study, readings)) if double else (),
@@ -131,8 +136,22 @@ def plain(told: Agreement) -> dict[str, Any]:
     }
 
 
-def _counts(reading: Reading) -> bool:
-    return reading.answer == "answered" and not reading.adjudicating
+def _stepped(readings: Sequence[Reading]) -> Sequence[Reading]:
+    """The readings up to that which made the cases read twice a whole number of steps."""
+    readers: dict[str, set[str]] = defaultdict(set)
+    twice = end = 0
+    for number, reading in enumerate(readings, 1):
+        there = readers[reading.case]
+        before = len(there)
+        there.add(reading.reader)
+        if (before, len(there)) == (1, 2):
+            twice += 1
+            end = end if twice % STEP else number
+    return readings[:end]
+
+
+def _tables(study: Study, readings: Sequence[Reading]) -> tuple[Answers, ...]:
+    return answers(readings, len(study.task.classes), multi_label=study.task.multi_label)
 
 
 def _questions(study: Study, every: Sequence[Answers]) -> Iterator[tuple[str, Answers]]:
@@ -165,18 +184,21 @@ _TWO: Mapping[str, Callable[[Answers], Estimate]] = {
 }
 
 
-def _pairs(study: Study, every: Sequence[Answers]) -> Iterator[Found]:
-    for question, table in _questions(study, every):
-        for first, second in combinations(range(len(table.readers)), 2):
-            pair = table.pair(first, second)
-            if len(pair.category):
-                yield _measured(pair.readers, question, pair, _TWO)
+def _pairs(study: Study, readings: Sequence[Reading]) -> Iterator[Found]:
+    for two in combinations(sorted({r.reader for r in readings}), 2):
+        stepped = _stepped([r for r in readings if r.reader in two])
+        if stepped:
+            for question, table in _questions(study, _tables(study, stepped)):
+                yield _measured(two, question, table.pair(0, 1), _TWO)
 
 
 def _own(store: SiteStore, study: Study) -> Iterator[Found]:
     twice = store.repeats.twice(study.identity)
     for reader in sorted({pair.reader for pair in twice}):
-        values = np.array([(p.first, p.second) for p in twice if p.reader == reader])
+        both = [(p.first, p.second) for p in twice if p.reader == reader]
+        values = np.array(both[: len(both) // STEP * STEP])
+        if not len(values):
+            continue
         every = tables(values, ("first", "again"), multi_label=study.task.multi_label)
         for question, table in _questions(study, every):
             yield _measured((reader,), question, table, _TWO)

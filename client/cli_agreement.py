@@ -35,6 +35,8 @@ def tell(
 ) -> None:
     """How far readers agree on cases read twice, with 95 % intervals. It stays at this site.
 
+    Told from five cases on, and in steps of five.
+
     Each reader's own consistency comes from cases that came back to them unmarked; how each of
     them errs is what Dawid and Skene's model makes of the double readings.
     """
@@ -49,8 +51,9 @@ def tell(
     told = [t for t in told if not t.empty]
     if not told:
         raise Refused(
-            "no case was read twice here; accepted is a study with two readers' answers to a "
-            "case (reading.readers_per_case or reading.second_share), or with reading.repeats"
+            "fewer than five cases were read twice here; accepted is a study with two readers' "
+            "answers to a case (reading.readers_per_case or reading.second_share), or with "
+            "reading.repeats"
         )
     if form == "json":
         print_json({"format": 1, "studies": [plain(t) for t in told]})

@@ -39,6 +39,10 @@ class LabelShelf:
         """Every answer to an audit case, in order. For the evaluate step alone."""
         return _readings(self.connection, study, "purpose = 'audit'")
 
+    def chosen(self, study: str) -> list[Reading]:
+        """Every first answer with a class, adjudicators' aside, in order; for the site's admin."""
+        return _readings(self.connection, study, "answer = 'answered' AND NOT adjudicating")
+
     def settle(self, study: str, labels: Mapping[str, Label]) -> None:
         """Replace the study's training labels by these, by case key."""
         self.connection.execute("DELETE FROM labels WHERE study = ?", (study,))

@@ -551,7 +551,7 @@ def test_of_all_steps_evaluate_alone_reads_audit_labels_and_locked_answers() -> 
                 owner = ast.unparse(node.value)
                 if owner.endswith(("labels", "shelf") if node.attr == "audit" else "cases"):
                     found[node.attr].add(path.relative_to(ROOT).as_posix())
-    site = {"client/agreement.py", "client/exports/tables.py"}  # for its own people
+    site = {"client/exports/tables.py"}  # for its own people
     assert found == {
         "audit": {"client/steps/evaluate.py"} | site,
         "locked": {"client/steps/evaluate.py"},

@@ -113,7 +113,7 @@ def test_the_adjudicator_alone_sees_what_two_said(
     for name in ("ben", "dora", "otto"):
         assert "surely-this" not in str(everything(pages(room, name), room.study))
     agreed = pages(room, "dora").client.get("/api/agreement").json()["studies"]
-    assert [(s["double"], s["pairs"], s["confusions"]) for s in agreed] == [(1, [], [])]
+    assert agreed == []  # of one case it would tell what was answered
     offer = cleo.next()
     assert "surely-this" in json.dumps(offer)
     assert not re.search(r"\b(ann|ben)\b", json.dumps(offer))

@@ -32,7 +32,7 @@ async function fill() {
   const told = await get("/api/agreement");
   byId("agreement-words").textContent = told.studies.length
     ? "Numbers in brackets are 95 % intervals. Nothing of this leaves the site."
-    : "No case was read twice yet.";
+    : "Fewer than five cases were read twice yet.";
   byId("agreement-parts").replaceChildren(...told.studies.flatMap((study) => [
     element("h3", `${study.name}: ${study.double} cases with two answers or more`), ...tables(study),
   ]));
