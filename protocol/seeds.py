@@ -35,6 +35,9 @@ class Purpose(IntEnum):
     PRIVATE_TRAIN = 41
     PRIVATE_AUDIT = 42
     PRIVATE_LOCKED = 43
+    ARRIVAL = 50
+    DIFFICULTY = 51
+    SHARE = 52
 
 
 def generator(

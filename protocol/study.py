@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from protocol.networks import Network, ResNet
 from protocol.privacy import Privacy, check_private
-from protocol.rehearsal import Simulation
+from protocol.rehearsal import Simulation, check_rehearsal
 from protocol.sections import (
     Aggregation,
     Audit,
@@ -89,13 +89,7 @@ class Study(Section):
             if self.training.balancing == "weights":  # it has weights of its own
                 raise refuse("training.balancing", "weights", "none or sampling with this loss")
         check_private(self)
-        classes = len(self.task.classes)
-        if isinstance(readers.error, tuple) and len(readers.error) not in (1, classes):
-            raise refuse(
-                "simulation.readers.error",
-                readers.error,
-                f"one number from 0 to 1, or a list of {classes}, one for each class",
-            )
+        check_rehearsal(self.simulation, self.task)
         return self
 
     @cached_property  # asked for at every step and reading

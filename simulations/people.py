@@ -15,6 +15,7 @@ from protocol.records import Grant, Reading, SiteProgress
 from protocol.study import Study
 from simulations.attacks.place import planted
 from simulations.hospitals import Hospitals
+from simulations.leanings import before_a_case, difficulty, is_biased, leaning
 from simulations.oracle import Oracle
 from simulations.readers import reader as reader_of
 from simulations.readers import working_time
@@ -103,7 +104,12 @@ class SimulatedRooms:
         attack = planted(self.hospitals.homes[number])
         if attack is not None:
             truth = attack.belief(truth)
-        given = reader_of(settings, self.study.task, number).answer(truth, turn.rng)
+        factor = difficulty(self.study, number, turn.opening.case)
+        usual = reader_of(settings, self.study.task, number)
+        given = before_a_case(usual, factor).answer(truth, turn.rng)
+        count = len(readers_of(self.study))
+        if is_biased(settings, int(reader.rpartition("-")[2]), count):
+            given = leaning(given, settings, self.study.task, turn.rng)
         at = working_time(start, settings.hours_per_day, active + given.seconds)
         said = (given.answer, given.value, False, turn.stage)
         return Reading(key, reader, at, given.seconds, *said)

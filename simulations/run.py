@@ -20,9 +20,10 @@ from server.assignment import Assignment
 from server.course import Milestone
 from server.events import Event, Notify
 from simulations.arms import Arm
+from simulations.arrivals import arrivals
 from simulations.attacks.place import attacker, plant
 from simulations.attacks.success import backdoor_success, is_backdoor
-from simulations.hospitals import Hospitals, admit, rows_of, write_images
+from simulations.hospitals import Hospitals, admit, rows_of
 from simulations.oracle import Oracle
 from simulations.people import SimulatedRooms
 from simulations.plan import Plan, Task, write_json, write_text
@@ -42,15 +43,18 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
     task.folder.mkdir(parents=True, exist_ok=True)
     full = Arm.parse(task.arm).full
     oracle = Oracle(cases, rows, 0 if full else _allowance(study))
-    images = write_images(study, cases, rows, task.out)
-    hospitals = admit(study, digest(weights), cases, rows, oracle, task.folder / "sites", images)
+    coming = arrivals(study, cases, rows)
+    images = coming.write_images(task.out)
+    first, sites = coming.first(), task.folder / "sites"
+    hospitals = coming.all_known(admit(study, digest(weights), cases, first, oracle, sites, images))
     attack = Arm.parse(task.arm).attack
     evil = attacker(study, len(hospitals.names))
     if attack:
         plant(hospitals.homes[evil], attack)
     oracle.restore(0 if full else _answered(study, hospitals))
     account = _account(plan, task, study, digest(weights), cases)
-    account |= {"attack": attack, "attacker": hospitals.names[evil] if attack else ""}
+    attacking = {"attack": attack, "attacker": hospitals.names[evil] if attack else ""}
+    account |= attacking | {"arrivals": coming.told()}
     write_text(task.folder / "study.toml", tomli_w.dumps(document(study)))
     write_json(task.folder / "run.json", account)
     record = Record(task.folder, study, hospitals)
@@ -58,6 +62,7 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
     def reached(milestone: Milestone) -> None:
         cycle = -1 if milestone.record is None else milestone.record.cycle
         notify(Event("measured", cycle, value=record.reached(milestone)))
+        coming.come(hospitals, cycle + 1)
 
     assignment = Assignment(
         study=study,
@@ -74,10 +79,8 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
         account["backdoor"] = backdoor_success(task.folder, study, cases, images)
     account["privacy"] = _privacy(study, hospitals)
     seconds = round(time.monotonic() - began, 1)
-    looks = dict(oracle.counts())
-    write_json(
-        task.folder / "run.json", account | {"finished": True, "seconds": seconds, "looks": looks}
-    )
+    account |= {"finished": True, "seconds": seconds, "looks": dict(oracle.counts())}
+    write_json(task.folder / "run.json", account)
 
 
 def _allowance(study: Study) -> int:

@@ -63,13 +63,13 @@ class Scanner:
         return np.rint(np.clip(shown, 0, 1) * 255).astype(np.uint8)
 
 
-def scanner(seed: int, site: int) -> Scanner:
-    """The machine of a site, always the same for a study's seed and the site's number.
+def scanner(seed: int, site: int, machine: int = 0) -> Scanner:
+    """A machine of a site, always the same for a study's seed, the site's number and its own.
 
     Gamma 0.67 to 1.5 (log-uniform), contrast 0.6 to 1.2, blur 0 to 3 % of the width, blocks of 1 or
     2 pixels, noise 0 to 5 % of full scale.
     """
-    rng = generator(seed, site, 0, 0, Purpose.SCANNER)
+    rng = generator(seed, site, machine, 0, Purpose.SCANNER)
     return Scanner(
         gamma=float(1.5 ** rng.uniform(-1, 1)),
         contrast=float(rng.uniform(0.6, 1.2)),

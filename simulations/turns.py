@@ -42,7 +42,7 @@ def following(store: SiteStore, study: Study, cycle: int, site: int, reader: str
     """What a reader answers next: first what came back to them, by lots that the seed draws.
 
     What is said depends on the turn at a case and not on who takes it: who reads a case depends on
-    the arm, what is said must not.
+    the arm, what is said must not. (Of readers who prefer a class it is the habit that differs.)
 
     Args:
         store: of the site.

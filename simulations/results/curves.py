@@ -51,11 +51,13 @@ class Reached:
         labels: training labels.
         readings: of every purpose.
         minutes: active reader minutes.
+        days: simulated calendar days.
     """
 
     labels: int
     readings: int
     minutes: float
+    days: float
 
 
 def lower_is_better(metric: str) -> bool:
@@ -149,7 +151,7 @@ def reach(line: Curve, goal: float, metric: str) -> Reached | None:
     good = line.values <= goal if lower_is_better(metric) else line.values >= goal
     for i, cycle in enumerate(line.cycles):
         if good[i : i + 2].all():
-            return Reached(line.labels[i], cycle.readings, cycle.minutes)
+            return Reached(line.labels[i], cycle.readings, cycle.minutes, cycle.days)
     return None
 
 

@@ -110,20 +110,25 @@ class Arm:
         A seed that did not get there counts as more than any that did; the median is None where
         half of the seeds or more did not.
         """
-        found = [o.reached.get(share) for o in self.outcomes]
-        count = sum(r is not None for r in found)
-        middle = [
-            median([math.inf if r is None else float(value(r)) for r in found]) for value in _SPENT
-        ]
-        if not all(math.isfinite(m) for m in middle):
-            return None, count
-        return Reached(round(middle[0]), round(middle[1]), middle[2]), count
+        return typical([o.reached.get(share) for o in self.outcomes])
+
+
+def typical(found: Sequence[Reached | None]) -> tuple[Reached | None, int]:
+    """The median of what a target took, and how many got there; see `Arm.reached`."""
+    count = sum(r is not None for r in found)
+    middle = [
+        median([math.inf if r is None else float(value(r)) for r in found]) for value in _SPENT
+    ]
+    if not all(math.isfinite(m) for m in middle):
+        return None, count
+    return Reached(round(middle[0]), round(middle[1]), middle[2], middle[3]), count
 
 
 _SPENT: tuple[Callable[[Reached], float], ...] = (
     lambda r: r.labels,
     lambda r: r.readings,
     lambda r: r.minutes,
+    lambda r: r.days,
 )
 
 

@@ -72,6 +72,22 @@ class Cycle:
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """The cases that came to all pools before a cycle; before cycle 0 are those of the start.
+
+    Attributes:
+        cases: how many.
+        classes: how many of each class, as the hidden truth has it.
+        new_scanner: whether another scanner made them.
+    """
+
+    cycle: int
+    cases: int
+    classes: tuple[int, ...]
+    new_scanner: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """`simulation.json`: which arms and seeds were asked for, on what data and sites."""
 
@@ -106,6 +122,8 @@ class Run:
             the attack's class; None where that was not looked at.
         privacy: by site: epsilons of "training" and "audit", "delta", and whether the first covers
             the choice of cases ("covered"); empty where the study is not private.
+        arrivals: for each cycle that patients came before: how many cases, of which class, and
+            whether from a new scanner; empty where the pools did not change.
     """
 
     arm: str
@@ -123,6 +141,7 @@ class Run:
     attacker: str = ""
     backdoor: float | None = None
     privacy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    arrivals: tuple[Coming, ...] = ()
 
     def labels_at(self, cycle: Cycle) -> int:
         """Training labels of all sites so far.

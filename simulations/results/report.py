@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulations.results import figures, page, words
+from simulations.results import figures, hours, page, words
 from simulations.results.attacked import attacked
 from simulations.results.compare import compare
 from simulations.results.comparison import MEASURES, Comparison
@@ -99,6 +99,9 @@ def _evidence(comparison: Comparison) -> dict[str, object]:
         "classes": _svg(classes),
         "classes_key": classes_key,
         "effort": page.effort(comparison),
+        "taken": hours.taken(comparison),
+        "per_unit": hours.per_unit(comparison),
+        "arrived": hours.arrived(comparison),
         "sites": page.sites(comparison),
         "metrics": page.metrics(comparison),
         "explanations": METRICS.values(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from simulations.results import words
 from simulations.results.attacked import attacked
 from simulations.results.comparison import MEASURES, Comparison
+from simulations.results.hours import taken
 from simulations.results.outcomes import GOALS, Arm, Outcome, Summary
 from simulations.results.page import Table as Content
 from simulations.results.paired import Paired
@@ -53,6 +54,7 @@ def _arm(arm: Arm) -> dict[str, Json]:
         document[f"labels_to_{percent}"] = reached.labels if reached else None
         document[f"readings_to_{percent}"] = reached.readings if reached else None
         document[f"minutes_to_{percent}"] = reached.minutes if reached else None
+        document[f"days_to_{percent}"] = reached.days if reached else None
         document[f"seeds_at_{percent}"] = count
     document["by_seed"] = {str(o.seed): _outcome(o) for o in arm.outcomes}
     return document
@@ -108,6 +110,7 @@ def to_table(comparison: Comparison) -> Group:
     parts.append(_arms_table(comparison))
     if comparison.paired:
         parts.append(_paired_table(comparison))
+    parts.append(_plain(taken(comparison), "what a target took"))
     if (found := attacked(comparison)) is not None:
         parts.append(_plain(found, "one dishonest site, honest → attacked"))
     if (spent := private(comparison)) is not None:

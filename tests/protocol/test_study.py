@@ -34,7 +34,7 @@ REFUSALS = {
     "training.augmentation.flap=0.1": "training.augmentation.flap = 0.1 is not a key of a study "
     "file; known here: brightness, contrast, flip, noise, rotate, shift, zoom",
     "simulation.readers.errors=0": "simulation.readers.errors = 0 is not a key of a study file; "
-    "known here: error, hours_per_day",
+    "known here: bias, biased, difficulty, error, hours_per_day",
     "a.b.c=true": "a = {b = {c = true}} is not a key of a study file; known here: aggregation",
     # wrong types
     "schema=2": "schema = 2: accepted is 1",
