@@ -113,6 +113,8 @@ class Screen:
         if self.view != "desk":
             return False
         until(lambda: self.bright() > 1, 60, "an image")
+        fresh = "'fresh' in document.body.dataset"  # it has just come, and takes no answer yet
+        until(lambda: not self.page.evaluate(fresh), 60, "time to look at it")
         before = self.page.inner_text("#today")
         ends = time.monotonic() + 90
         while self.page.inner_text("#today") == before:  # no key counts before its image

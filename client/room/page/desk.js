@@ -4,7 +4,7 @@ import { Refused, post, submissionKey } from "/page/api.js";
 import { restore } from "/page/drafts.js";
 import { Labels, element } from "/page/labels.js";
 import { practising } from "/page/practice.js";
-import { byId, hold, look, room, say, trouble } from "/page/room.js";
+import { byId, hold, look, renewed, room, say, settle, trouble } from "/page/room.js";
 import { Viewer } from "/page/viewer.js";
 import { workload } from "/page/work.js";
 
@@ -14,7 +14,7 @@ const pause = (time) => new Promise((done) => setTimeout(done, time));
 
 Object.assign(room, {
   viewer: new Viewer(byId("canvas"), painted),
-  labels: new Labels((answer, value, reason) => room.send(answer, value, reason)),
+  labels: new Labels((answer, value, reason) => room.send(answer, value, reason), () => room.fresh),
 
   async send(answer, value = [], reason = "") {
     if (room.busy || !room.image) return;
@@ -130,6 +130,7 @@ export async function present(offer) {
 // A case's image to the screen, unless another offer came meanwhile; then those after it.
 export async function bring(offer, place, ahead) {
   room.image = null;
+  renewed();
   byId("loading").textContent = "";
   const slow = setTimeout(() => { byId("loading").textContent = "The image is on its way …"; room.viewer.clear(); }, 150);
   try {
@@ -145,6 +146,7 @@ export async function bring(offer, place, ahead) {
     if (error instanceof Refused && error.status === 410) say("Its image cannot be had. Press x, and say why.", "bad");
     else throw error;
     room.image = { place, header: { slices: 1 }, slices: new Map() }; // it can be answered as not readable
+    settle();
   } finally {
     clearTimeout(slow);
     byId("loading").textContent = "";
@@ -182,7 +184,10 @@ function painted() {
   for (const [i, button] of [...byId("presets").children].entries()) {
     button.setAttribute("aria-pressed", String(room.viewer.presets[i].name === room.viewer.named));
   }
-  if (room.image) performance.mark("painted");
+  if (!room.image) return;
+  settle();
+  performance.clearMarks("painted"); // one for each frame of a day would be many
+  performance.mark("painted");
 }
 
 function presets() {

@@ -13,7 +13,7 @@ const TURN = 12; // steps of window and level
 export function listen(room) {
   const { viewer, labels } = room;
   const answering = {
-    u: () => room.send("unsure"), x: () => labels.ask(), z: () => room.undo(),
+    u: () => labels.doubt(), x: () => labels.ask(), z: () => room.undo(),
     f: () => labels.moreTrust(), c: () => byId("comment").focus(), a: () => room.second.open(),
   };
   const looking = {

@@ -27,9 +27,10 @@ function choice(number, name, definition, chosen) {
 }
 
 export class Labels {
-  // `send` gets answer, value, reason; `touched` is told that the reader is at work.
-  constructor(send) {
+  // `send` gets answer, value, reason; `early` says whether the case has just come to the screen.
+  constructor(send, early) {
     this.send = send;
+    this.early = early;
     this.chosen = new Set();
     this.confidence = null;
     const steps = [1, 2, 3, 4, 5].map((step) => {
@@ -41,7 +42,7 @@ export class Labels {
       return button;
     });
     byId("confidence").append(...steps);
-    byId("unsure").addEventListener("click", () => this.send("unsure"));
+    byId("unsure").addEventListener("click", () => this.doubt());
     byId("unreadable").addEventListener("click", () => this.ask());
     byId("save").addEventListener("click", () => this.save());
   }
@@ -84,7 +85,7 @@ export class Labels {
   }
 
   pick(index) {
-    if (index >= this.classes.length) return;
+    if (index >= this.classes.length || this.early()) return;
     if (!this.many) {
       this.chosen = new Set([index]);
       this.mark();
@@ -102,7 +103,12 @@ export class Labels {
   }
 
   save() {
+    if (this.early()) return;
     this.send("answered", this.classes.map((_, i) => (this.chosen.has(i) ? 1 : 0)));
+  }
+
+  doubt() {
+    if (!this.early()) this.send("unsure");
   }
 
   trust(step) {

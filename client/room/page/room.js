@@ -11,6 +11,11 @@ export const room = {
   view: "waiting", busy: false, me: null, study: null, offer: null, image: null, unsaved: null,
   last: null, // the place of the case answered last
   clock: new Clock(), shelf: new Shelf(), viewer: null, labels: null,
+
+  // Whether the case on the screen has just come there.
+  get fresh() {
+    return "fresh" in document.body.dataset;
+  },
 };
 
 export function look(view) {
@@ -19,6 +24,20 @@ export function look(view) {
   document.body.dataset.view = view;
   if (view === "desk" && before !== "desk") byId("canvas").focus({ preventScroll: true });
   if (view === "door") byId(byId("name").value ? "password" : "name").focus();
+}
+
+const SETTLES = 200; // ms after a case's first paint until it can be answered
+let settling = 0;
+
+// Another case comes to the screen: what is pressed just now was meant for the one before.
+export function renewed() {
+  clearTimeout(settling);
+  settling = 0;
+  document.body.dataset.fresh = "";
+}
+
+export function settle() {
+  if (room.fresh && !settling) settling = setTimeout(() => { delete document.body.dataset.fresh; }, SETTLES);
 }
 
 export function say(words, kind = "") {

@@ -3,7 +3,7 @@
 import { Refused, post, submissionKey } from "/page/api.js";
 import { put } from "/page/desk.js";
 import { element } from "/page/labels.js";
-import { byId, hold, look, room, say, trouble } from "/page/room.js";
+import { byId, hold, look, renewed, room, say, trouble } from "/page/room.js";
 
 const STRONGEST = 0.62; // opacity of the map's strongest place: what lies under it stays visible
 
@@ -84,6 +84,7 @@ const second = room.second = {
     const { view, image, screen, seconds } = second.before;
     second.drop();
     if (image) {
+      renewed();
       put(image);
       Object.assign(room.viewer, screen, { stale: true });
       room.viewer.draw();

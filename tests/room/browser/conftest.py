@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a second
@@ -29,24 +31,52 @@ FLAGS = [
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    """Debian's chromium with a fresh profile, and every address that it asked for."""
+def launch(tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    """Starts Debian's chromium with this test's profile, which is fresh at first."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed")
     with playwright.sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            str(tmp_path / "profile"),
-            executable_path=chromium,
-            headless=True,
-            args=FLAGS,
-            viewport={"width": 1360, "height": 820},
-        )
-        context.set_default_timeout(15_000)
-        yield context
-        with suppress(playwright.Error):  # a test may have killed it
-            context.close()
+        opened = []
+
+        def one() -> Any:
+            context = driver.chromium.launch_persistent_context(
+                str(tmp_path / "profile"),
+                executable_path=chromium,
+                headless=True,
+                args=FLAGS,
+                viewport={"width": 1360, "height": 820},
+            )
+            context.set_default_timeout(15_000)
+            opened.append(context)
+            return context
+
+        yield one
+        for context in opened:
+            with suppress(playwright.Error):  # a test may have killed it
+                context.close()
+
+
+@pytest.fixture
+def browser(launch: Callable[[], Any]) -> Any:
+    """One browser for the whole test."""
+    return launch()
+
+
+@pytest.fixture
+def kill_browser(tmp_path: Path) -> Callable[[], None]:
+    """kill -9 of this test's browser, with all its parts."""
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+
+    def kill() -> None:
+        mine = [p for p in psutil.process_iter(["cmdline"]) if profile in (p.info["cmdline"] or [])]
+        main = [p.pid for p in mine if not any(w.startswith("--type=") for w in p.info["cmdline"])]
+        assert len(main) == 1
+        os.kill(main[0], signal.SIGKILL)
+        psutil.wait_procs(mine, timeout=10)
+
+    return kill
 
 
 def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
@@ -93,8 +123,15 @@ class Screen:
         return str(self.page.inner_text(selector))
 
     def press(self, *keys: str) -> None:
+        """As somebody who has looked at the case."""
+        until(lambda: not self.fresh)
         for key in keys:
             self.page.keyboard.press(key)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the case has just come to the screen, and takes no answer yet."""
+        return bool(self.page.evaluate("'fresh' in document.body.dataset"))
 
     def bright(self) -> float:
         """Mean brightness of what the canvas shows."""
@@ -138,6 +175,12 @@ class Screen:
 def _until() -> Callable[..., Any]:
     """Waits for the first true answer."""
     return until
+
+
+@pytest.fixture
+def new_screen() -> Callable[[Any, str], Screen]:
+    """Opens a page of a browser at an address."""
+    return Screen
 
 
 @pytest.fixture

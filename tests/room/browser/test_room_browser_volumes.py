@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -160,7 +157,7 @@ def test_a_killed_browser_loses_nothing_and_gets_its_case_back(
     pages: Callable[..., Any],
     until: Callable[..., Any],
     readings: Callable[[Any], Any],
-    tmp_path: Path,
+    kill_browser: Callable[[], None],
 ) -> None:
     room = make_room()
     room.open(4, 8)
@@ -172,12 +169,7 @@ def test_a_killed_browser_loses_nothing_and_gets_its_case_back(
     until(lambda: screen.text("#state") == "Saved." and screen.bright() > 5)
     with room.store() as store:
         before = store.leases.of("ann")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    mine = [p for p in psutil.process_iter(["cmdline"]) if profile in (p.info["cmdline"] or [])]
-    main = [p.pid for p in mine if not any(w.startswith("--type=") for w in p.info["cmdline"])]
-    assert len(main) == 1
-    os.kill(main[0], signal.SIGKILL)
-    psutil.wait_procs(mine, timeout=10)
+    kill_browser()
     again = pages(room, "ann")
     offer = again.next()
     with room.store() as store:
