@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
@@ -19,7 +19,8 @@ from protocol.codec import CodecError, digest, encode
 from protocol.coordination_pb2 import DESCRIPTOR
 from protocol.egress_fields import KeptBack, Taken, spoken
 from protocol.egress_parts import ARRAY_BYTES
-from protocol.egress_table import COORDINATION, REFUSAL, Asking, Line, model_plane
+from protocol.egress_table import COORDINATION, REFUSAL, TITLES, Asking, Line, model_plane
+from protocol.secagg import KEYS_BYTES, MASKED, MASKED_BYTES, MASKED_FIELDS
 from protocol.steps import Refusal
 
 if TYPE_CHECKING:
@@ -179,10 +180,10 @@ def described(study: Study, parameters: int, site: str = "x" * 41) -> Sequence[R
         site: the site's name.
     """
     model = model_plane(Asking(site, study, parameters=parameters))
-    return [
-        *(_row("model", kind, line) for kind, line in model.items()),
-        *(_row("coordination", kind, line) for kind, line in COORDINATION.items()),
-    ]
+    rows = [_row("model", kind, line) for kind, line in model.items()]
+    if study.aggregation.secure:
+        rows = [part for row in rows for part in _under_mask(row, study, parameters)]
+    return [*rows, *(_row("coordination", kind, line) for kind, line in COORDINATION.items())]
 
 
 def _checked(kind: str, document: Mapping[str, Any], arrays: Taken, line: Line) -> Released:
@@ -204,6 +205,18 @@ def _check(document: Mapping[str, Any], arrays: Taken, line: Line, kind: str) ->
 def _row(plane: str, kind: str, line: Line) -> Row:
     fields = [(spoken(name), rule.words) for name, rule in line.rule.fields.items()]
     return Row(plane, kind, line.title, fields, line.rule.largest, line.often)
+
+
+def _under_mask(row: Row, study: Study, parameters: int) -> list[Row]:
+    """The row; the trained model's says that it is masked, and has the masks' own below it."""
+    if row.record != "SiteUpdate":
+        return [row]
+    largest = MASKED_BYTES * (parameters + 2) + KEYS_BYTES
+    often = f"{4 * study.training.rounds_per_cycle} times a cycle, four in each round"
+    return [
+        replace(row, title=f"{row.title}, under a mask and never bare"),
+        Row("model", MASKED, TITLES[MASKED], MASKED_FIELDS, largest, often),
+    ]
 
 
 def _plain(message: Message) -> dict[str, Any]:

@@ -35,6 +35,7 @@ TITLES: Mapping[str, str] = {
     "Selected": "How many cases were opened",
     "SiteProgress": "What became of a cycle's grant",
     "SiteUpdate": "The trained model",
+    "SecAgg": "A part of the masked sum",
     "SiteEvaluation": "Sums over the audit cases",
     "Refusal": "That a step was not done",
     "Arrival": "The greeting of a connection",

@@ -23,6 +23,25 @@ from protocol.study import Study
 LEAST_SITES = 3
 """Of two sites each would know the other's update from the sum."""
 
+MASKED = "SecAgg"
+"""What the audit log calls each of the four messages of a masked round."""
+
+MASKED_FIELDS = (
+    ("public keys", "two for this round, the site's own"),
+    ("sealed shares", "pieces of this round's keys, each sealed for one other site"),
+    ("masked numbers", "the change of the model, its loss and steps, times its weight, under a "
+     "mask that falls away in the sum alone"),
+    ("revealed shares", "pieces of keys that take the masks off the sum: of who stayed the one "
+     "half, of who left the other"),
+)  # fmt: skip
+"""What they hold, in words."""
+
+MASKED_BYTES = 8
+"""Of a masked number, as Flower sends it."""
+
+KEYS_BYTES = 2**18
+"""More than keys and shares of some hundred sites take."""
+
 _GROUP = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]{0,8}) (0|[1-9][0-9]{0,8})")
 _CLIPPING = 8.0  # of a change times its share of the largest weight: no sane training comes near
 _WORD = 32  # bits of a masked number

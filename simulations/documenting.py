@@ -15,6 +15,7 @@ import typer
 from client.cli import app as site
 from client.leaving import fields_of, size
 from protocol.egress import Row, described
+from protocol.secagg import MASKED
 from protocol.study import load
 from server.cli import app as server
 from simulations.cli import app
@@ -175,6 +176,23 @@ def _records() -> Iterator[str]:
         for row in rows:
             if row.plane == plane:
                 yield from _record(row)
+    yield from _masked(study)
+
+
+def _masked(study: Path) -> Iterator[str]:
+    """What a study with secure aggregation changes."""
+    yield "## Under secure aggregation\n"
+    yield (
+        "With `aggregation.secure` the trained model passes the same gate and then goes under a "
+        "mask: no `SiteUpdate` leaves bare, and a request for one is refused. In its place leave "
+        "Flower's four messages of SecAgg+, a line of the audit log each. The server learns the "
+        "sum of three sites' updates or more. This holds for a server that keeps to the protocol: "
+        "Flower's clients take the other sites' keys from it, so that one that lies can make up "
+        "the others and see a site's update alone. A site refuses what it can tell: a masking "
+        "weaker than the study's, a sum of fewer than three, both halves of anybody's mask.\n"
+    )
+    secure = described(load(study, ["aggregation.secure=true"]), _NUMBERS, site="north")
+    yield from _record(next(row for row in secure if row.record == MASKED))
 
 
 _NUMBERS = 1_000_000

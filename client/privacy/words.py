@@ -8,6 +8,7 @@ from typing import Any
 from client.privacy.account import SCOPES, PrivacyAccount, recomputed
 from client.privacy.accounting import epsilon
 from client.store.privacy_shelf import Charge, Opened, Scope
+from protocol.secagg import LEAST_SITES
 from protocol.study import Study
 from strategies.private import CONDITIONAL, composes
 
@@ -100,8 +101,8 @@ def plan_words(study: Study) -> tuple[str, ...]:
     privacy = study.privacy
     if privacy is None:
         return (
-            "Updates may reveal images: there is no differential privacy in this study. Whoever "
-            "runs the server sees each site's trained model.",
+            "Updates may reveal images: there is no differential privacy in this study.",
+            _seen(study),
         )
     sure = "it covers which cases are chosen" if composes(study) else CONDITIONAL
     return (
@@ -112,5 +113,18 @@ def plan_words(study: Study) -> tuple[str, ...]:
         f"Of it {privacy.statistics:.0%} is for what is told of the pool, the rest for training.",
         "A step that would spend more is refused before any image is looked at, and the study goes "
         "on without this site. To see what was spent: wardround-site privacy",
+        _seen(study),
         "Not protected: when readers are done, and how many lines the audit log has.",
+    )
+
+
+def _seen(study: Study) -> str:
+    """Who sees this site's own update, and against whom that holds."""
+    if not study.aggregation.secure:
+        return "Whoever runs the server sees each site's trained model."
+    return (
+        f"The server sees the sum of {LEAST_SITES} or more sites' trained models and none alone "
+        "(SecAgg+), so long as it keeps to the protocol. The sites' keys come through it: a server "
+        "that lies, and makes up the other sites, would see this site's model. Nor does the sum "
+        "hide what all sites have in common."
     )

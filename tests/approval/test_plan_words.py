@@ -32,6 +32,7 @@ def test_the_plan_says_what_the_study_will_do(home: Any, tiny_study: Callable[..
         "The trained model (SiteUpdate), once a cycle, at most",
         "fewer than 16 patients",
         "Updates may reveal images: there is no differential privacy in this study.",
+        "Whoever runs the server sees each site's trained model.",
         "wardround 0.1.0 here, 0.1.0 at the server.",
         f"Study {offer.identity}",
         f"First weights {offer.weights}",
@@ -56,6 +57,18 @@ def test_the_plan_says_what_readers_do_and_see(
 ) -> None:
     home.offer(tiny_study(*rule))
     assert words in " ".join(home.say("plan").out.split())
+
+
+def test_secagg_plan_says_who_sees_what_and_against_whom(
+    home: Any, tiny_study: Callable[..., Study]
+) -> None:
+    home.offer(tiny_study("aggregation.secure=true"))
+    said = " ".join(home.say("plan").out.split())
+    assert "The server sees the sum of 3 or more sites' trained models and none alone" in said
+    assert "a server that lies, and makes up the other sites, would see this site's model" in said
+    assert "The trained model, under a mask and never bare (SiteUpdate)" in said
+    assert "A part of the masked sum (SecAgg), 4 times a cycle, four in each round" in said
+    assert "sees each site's trained model" not in said
 
 
 def test_the_plan_for_programs_has_every_record_with_its_size(

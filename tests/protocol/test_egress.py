@@ -134,7 +134,7 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_the_table_names_every_answer_and_every_answer_passes() -> None:
     kinds = {k.__name__ for k in REPLIES.values()} | {"Refusal"}
     assert set(GOOD) == set(model_plane(ASKING)) == kinds
-    assert {*model_plane(ASKING), *COORDINATION} == set(TITLES)
+    assert {*model_plane(ASKING), *COORDINATION, "SecAgg"} == set(TITLES)
     for kind, record in GOOD.items():
         released = release(record, ASKING)
         assert released.kind == kind
