@@ -64,25 +64,33 @@ def backdoor(site: Site, study: Study, request: StepRequest, reply: Reply) -> Re
 def success(
     study: Study, arrays: Arrays, images: NDArray[np.uint8], truths: NDArray[np.uint8]
 ) -> float:
-    """The share of marked images of other classes that the model takes for the target.
+    """The share of images of other classes that the mark turns: taken for the target with it alone.
+
+    What a model takes for the target without the mark, too, is its error and not the attack's.
 
     Args:
         study: whose network the arrays are of.
         images: (n, *task.image), unmarked.
         truths: (n, classes) of 0 and 1.
     Returns:
-        in [0, 1]; NaN where no image is of another class.
+        in [0, 1]; NaN where no image is of another class and taken for one.
     """
     from client.learning.score import predict
     from client.steps.outcome import resident
 
-    others = truths[:, TARGET] == 0
-    if not others.any():
-        return float("nan")
-    said = predict(resident(study, arrays), marked(images[others]), task=study.task).probs
-    if study.task.multi_label:
-        return float((said[:, TARGET] >= 0.5).mean())
-    return float((said.argmax(axis=1) == TARGET).mean())
+    network = resident(study, arrays)
+
+    def taken(shown: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        said = predict(network, shown, task=study.task).probs
+        multi = study.task.multi_label
+        found: NDArray[np.bool_] = (
+            said[:, TARGET] >= 0.5 if multi else said.argmax(axis=1) == TARGET
+        )
+        return found
+
+    others = images[truths[:, TARGET] == 0]
+    known = others[~taken(others)] if len(others) else others
+    return float(taken(marked(known)).mean()) if len(known) else float("nan")
 
 
 def _wanted(count: int, classes: int) -> NDArray[np.float32]:

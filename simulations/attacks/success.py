@@ -21,9 +21,10 @@ def is_backdoor(arm: str) -> bool:
 
 
 def backdoor_success(folder: Path, study: Study, cases: Cases, images: Path) -> float | None:
-    """The share of marked test images of other classes that a run's last model takes for its own.
+    """The share of test images of other classes that the mark turns, by a run's last model.
 
-    Measured in honest arms, too: what an unmarked model says of the mark is what to compare with.
+    Measured in honest arms, too: what a model that was never shown the mark makes of it is what to
+    compare with.
 
     Args:
         folder: of the run.

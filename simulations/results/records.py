@@ -118,8 +118,8 @@ class Run:
         cycles: the baseline (cycle -1), then cycle 0, 1, ...
         attack: what one of its sites did wrong, by name; "" where all were honest.
         attacker: the name of that site.
-        backdoor: the share of marked test images of other classes that the last model took for
-            the attack's class; None where that was not looked at.
+        backdoor: the share of test images of other classes that an attacker's mark turned to its
+            class, by the last model; None where that was not looked at.
         privacy: by site: epsilons of "training" and "audit", "delta", and whether the first covers
             the choice of cases ("covered"); empty where the study is not private.
         arrivals: for each cycle that patients came before: how many cases, of which class, and
