@@ -115,14 +115,20 @@ def _asked(server: Mapping[str, Any], question: Callable[[], _T]) -> _T:
         try:
             return question()
         except requests.HTTPError as error:
-            status = error.response.status_code if error.response is not None else 0
-            trouble: PixelTrouble = _Answered(_STATUS.get(status, "away"))
+            trouble: PixelTrouble = _Answered(_by_status(error.response))
         except requests.RequestException as error:
             trouble = PixelTrouble(_broken_off(server, error))
         if str(trouble) != "away":
             break
         time.sleep(wait)
     raise trouble from None
+
+
+def _by_status(response: requests.Response | None) -> str:
+    status = response.status_code if response is not None else 0
+    if response is not None and status == 400 and b"SSL certificate" in response.content[:1000]:
+        return "refused"  # nginx says so of our certificate, or that there is none
+    return _STATUS.get(status, "away")
 
 
 def _broken_off(server: Mapping[str, Any], error: requests.RequestException) -> str:

@@ -78,7 +78,8 @@ def _told(path: Path, decoder: Decoder) -> dict[str, Any]:
         told, _ = decoder.ask({"op": "members", "path": str(path)}, files=60)
     except PixelTrouble:
         raise SourceError(
-            f"{path.name}: not a whole npz file with {{train,val,test}}_images"
+            f"{path.name}: not a whole npz file with {{train,val,test}}_images, each with as many "
+            "labels and patients, or none"
         ) from None
     splits: dict[str, Any] = told["splits"]
     return splits

@@ -16,8 +16,8 @@ from urllib.parse import SplitResult, urlsplit
 from client.home import HomeConfig, SourceConfig
 from client.paths import HomePaths
 from client.sources import archive_tls
-from client.sources.choosing import kind_of, source_of
-from client.sources.configured import is_address, of_site, unnamed, wanted_of
+from client.sources.choosing import is_address, kind_of, source_of
+from client.sources.configured import of_site, unnamed, wanted_of
 from client.sources.decoder import Decoder
 from client.sources.dicom_folder import files_under
 from client.sources.logins import Logins

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from client.sources.decoder import Decoder
 from client.sources.labels import Labels
 from client.sources.reach import Reach
 from client.sources.source import Source, SourceError
 
+_NAME = re.compile(r"[\w.:-]+")
 KINDS = ("dicom", "dicomweb", "nifti", "table", "npz", "datalist")
 
 
@@ -43,14 +46,16 @@ def source_of(wanted: Wanted, decoder: Decoder) -> Source:
     Raises:
         SourceError: it is none, or not of the kind that was named.
     """
-    if wanted.where.startswith(("https://", "http://")):
-        from client.sources.dicomweb import Archive
-
-        url = wanted.where.rstrip("/")
-        return Archive(url, wanted.reach, decoder, wanted.allowed, wanted.seen, wanted.looked)
+    if is_address(wanted.where):
+        return _archive(wanted, decoder)
     path = Path(wanted.where).resolve()
     if not path.exists():
-        raise SourceError("the source is not there; accepted is a file or folder of this site")
+        raise SourceError(
+            "the source is not there; accepted is a file or folder of this site, or an address "
+            "that begins with https://"
+        )
+    if path.is_dir() and not any(path.iterdir()):
+        raise SourceError("the folder is empty, as that of a share that is not mounted")
     kind = wanted.kind or kind_of(path)
     if kind not in KINDS:
         raise SourceError(f"--kind {kind}: accepted are {', '.join(KINDS)}")
@@ -59,6 +64,25 @@ def source_of(wanted: Wanted, decoder: Decoder) -> Source:
     if path.is_dir() != (kind in ("dicom", "nifti")) and kind != "table":
         raise SourceError(f"a source of kind {kind} is a {_SHAPE[kind]}")
     return _MAKE[kind](path, wanted, decoder)
+
+
+def is_address(where: str) -> bool:
+    """Whether it is an archive's address, and no path."""
+    return where.startswith(("https://", "http://"))
+
+
+def _archive(wanted: Wanted, decoder: Decoder) -> Source:
+    from client.sources.dicomweb import Archive
+
+    url = wanted.where.rstrip("/")
+    try:
+        place = urlsplit(url)
+        sound = bool(place.hostname and _NAME.fullmatch(place.hostname)) and place.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        sound = False
+    if not sound or place.query or place.fragment:
+        raise SourceError("no address of an archive; accepted is https://HOST:PORT/PATH")
+    return Archive(url, wanted.reach, decoder, wanted.allowed, wanted.seen, wanted.looked)
 
 
 def kind_of(path: Path) -> str:

@@ -6,15 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from client.home import HomeConfig, SourceConfig
-from client.sources.choosing import Wanted
+from client.sources.choosing import Wanted, is_address
 from client.sources.dicom_rules import ALLOWANCES
 from client.sources.labels import Labels
 from client.sources.reach import Reach
-
-
-def is_address(where: str) -> bool:
-    """Whether it is an archive's address, and no path."""
-    return where.startswith(("https://", "http://"))
 
 
 def wanted_of(one: SourceConfig, reach: Reach, seen: Callable[[int], None]) -> Wanted:

@@ -140,8 +140,14 @@ class LocatedImages:
 
 
 def gone(locator: Locator) -> bool:
-    """Whether a folder is not there for us, as when a share is not mounted, or was closed."""
-    return locator["kind"] != "dicomweb" and not os.access(locator["root"], os.R_OK)
+    """Whether a folder is not there for us: closed, or empty, as where a share is not mounted."""
+    if locator["kind"] == "dicomweb":
+        return False
+    try:
+        with os.scandir(locator["root"]) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def _placed(place: Place | None, row: int) -> Place:
