@@ -35,7 +35,7 @@ def py(code, *words):
     return (sys.executable, "-c", code, *words)
 
 SERVICES = [{services}]
-PACE = Pace(backoff=0.05, longest=0.4, calm=60, ready_timeout=0.4, ready_every=0.02,
+PACE = Pace(backoff=0.05, longest=0.4, calm=60, ready_timeout=2.0, ready_every=0.02,
             sick_every=0.05, orphans=1, log_bytes=4096)
 try:
     sys.exit(supervise(SERVICES, HOME, HOME / "run", HOME / "logs", PACE))

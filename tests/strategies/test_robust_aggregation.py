@@ -48,9 +48,12 @@ def test_trimmed_mean_by_hand() -> None:
     assert value(TrimmedMean(0.25), of(-9, 1, 3, 7)) == 2  # one at each end
 
 
-def test_trimmed_mean_rounds_the_share_up_and_leaves_one() -> None:
+def test_trimmed_mean_rounds_the_share_up_and_leaves_some() -> None:
     assert value(TrimmedMean(0.2), of(0, 1, 5, 1000, 1001, 2000)) == 502.5  # 2 at each end of 6
-    assert value(TrimmedMean(0.4), of(0, 1, 2, 3)) == 1.5  # 2 at each end would leave none
+    assert value(TrimmedMean(0.4), of(0, 1, 5, 9, 9)) == 5
+    assert value(TrimmedMean(0.4), of(0, 1, 3, 4, 9, 9)) == 3.5  # 3 at each end would leave none
+    with pytest.raises(TooFewUpdates, match="4 sites have trained"):
+        value(TrimmedMean(0.4), of(0, 1, 2, 3))
 
 
 def test_multi_krum_by_hand() -> None:
