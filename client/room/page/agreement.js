@@ -29,6 +29,7 @@ function confusion(told) {
 }
 
 async function fill() {
+  byId("agreement-words").textContent = "Counting …";
   const told = await get("/api/agreement");
   byId("agreement-words").textContent = told.studies.length
     ? "Numbers in brackets are 95 % intervals. Nothing of this leaves the site."

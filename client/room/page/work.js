@@ -4,6 +4,8 @@ import { byId } from "/page/room.js";
 
 function hours(seconds) {
   const minutes = Math.round(seconds / 60);
+  if (minutes < 1) return seconds > 0 ? "under a minute" : "0 min";
+  if (minutes < 60) return `${minutes} min`;
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")} h`;
 }
 

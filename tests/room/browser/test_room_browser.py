@@ -20,7 +20,6 @@ def test_a_session_by_keyboard_alone(
     room.let_in(ann="reader")
     address = serve(room)
     screen = screen_on(address)
-    screen.picture("door")
     screen.sign_in("ann")
     until(lambda: screen.view == "desk" and screen.bright() > 5)
     assert "Which of these is it?" in screen.text("#question")
@@ -32,7 +31,6 @@ def test_a_session_by_keyboard_alone(
     screen.press("Shift+ArrowRight", "Shift+ArrowUp", "+", "ArrowLeft", "Shift+Digit2")
     screen.press("?")
     until(lambda: screen.page.evaluate("document.getElementById('help').open"))
-    screen.picture("keys")
     screen.press("Escape", "r")
     screen.press("f", "f", "f", "c")
     screen.page.keyboard.type("left base")
@@ -47,7 +45,6 @@ def test_a_session_by_keyboard_alone(
     until(lambda: len(readings(room)) == 2 and screen.text("#state") == "Saved.")
     screen.press("x")
     until(lambda: screen.page.evaluate("document.getElementById('why').open"))
-    screen.picture("why")
     screen.press("1")
     until(lambda: len(readings(room)) == 3 and screen.text("#state") == "Saved.")
     assert [row[1:5:3] for row in readings(room)[1:]] == [("unsure", ""), ("unreadable", "quality")]
@@ -188,7 +185,6 @@ def test_an_admin_sees_how_far_the_room_is_and_no_case(
     until(lambda: screen.view == "admin")
     said = screen.text("#admin").split()
     assert said[said.index("chest") :][:7] == ["chest", "1", "9", "readings", "0", "0", "4"]
-    screen.picture("admin")
     assert not screen.wrong
 
 

@@ -96,7 +96,6 @@ def test_several_classes_by_number_keys_and_none_of_them(
     screen.press("1", "3", "2", "1")
     assert screen.page.evaluate(pressed) == ["false", "true", "true"]
     assert readings(room) == []  # a number chooses, and saves nothing
-    screen.picture("several")
     for keys, done in ((["Enter"], 1), (["Enter"], 2), (["1", "Enter"], 3)):
         until(lambda: screen.view == "desk" and screen.bright() > 5)
         screen.press(*keys)
