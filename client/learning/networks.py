@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from client.learning.halving import Halved
 from client.learning.randomness import Dropout
 from protocol.networks import MLP, DenseNet, EfficientNet, Network, ResNet, TinyCNN
 from protocol.seeds import Purpose, generator
@@ -85,7 +86,7 @@ def _tiny_cnn(network: TinyCNN, image: Image, classes: int) -> nn.Module:
     for width, pool in ((8, True), (16, True), (32, False)):
         layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=False))
         layers.append(nn.GroupNorm(4, width))
-        layers += [nn.MaxPool2d(2)] if pool else []
+        layers += [Halved()] if pool else []
         layers.append(nn.ReLU())
         channels = width
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]

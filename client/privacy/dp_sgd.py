@@ -19,9 +19,10 @@ from torch import Tensor
 from client.learning.augment import active, apply, draw
 from client.learning.images import normalised
 from client.learning.losses import loss_of
+from client.learning.optimizers import rule
 from client.learning.randomness import seeded_dropout, torch_generator
 from client.learning.resident import Resident
-from client.learning.train import Pace, add_proximal, refuse_divergence, rule
+from client.learning.train import Pace, add_proximal, refuse_divergence
 from client.privacy.chance import Chance
 from client.privacy.patients import sampled
 from client.privacy.per_patient import Watched, add_clipped, per_sample
