@@ -20,6 +20,8 @@ def test_values_and_gradients_are_torchs_own_ties_among_them(shape: tuple[int, .
     (pooled * weights).sum().backward()
     assert halved.is_contiguous()
     assert torch.equal(halved, pooled)
+    assert ours.grad is not None
+    assert theirs.grad is not None
     assert torch.equal(ours.grad, theirs.grad)
     with torch.inference_mode():
         assert torch.equal(Halved()(x), pooled)
