@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from daemons.terminal import Format, run_command
-from simulations import cli_poc, cli_replay, cli_study
+from simulations import cli_attack, cli_poc, cli_replay, cli_study
 
 app = typer.Typer(
     name="wardround",
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(cli_study.app, name="study")
 app.command()(cli_poc.poc)
 app.command()(cli_replay.replay)
+app.command()(cli_attack.attack)
 
 Sets = Annotated[
     list[str] | None,
@@ -103,7 +104,7 @@ def report(
         Path | None, typer.Option(help="The HTML file; report.html in the first folder.")
     ] = None,
 ) -> None:
-    """Write one HTML file that opens without a network."""
+    """Write an HTML file that opens without a network, and board.html beside it for a board."""
     from simulations.command import print_report
 
     print_report(runs, out)

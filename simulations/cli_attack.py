@@ -1,0 +1,93 @@
+"""`wardround attack`: what a curious server learns of patients, measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemons.terminal import Format, check_format, print_json
+
+if TYPE_CHECKING:
+    from simulations.results.page import Titled
+
+KINDS = ("canaries", "membership", "reconstruction")
+
+
+def attack(
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}.", metavar="WHAT")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of `simulate`, whose report then shows it."),
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="Of reconstruction: gray 28 x 28 images, as the pneumonia study's.")
+    ] = "phantom",
+    seed: Annotated[int, typer.Option(min=0, help="Of canaries.")] = 0,
+    fault: Annotated[
+        str, typer.Option(help="Of canaries, to see it found: noise (halved) or clipping (off).")
+    ] = "",
+    steps: Annotated[int, typer.Option(min=1, help="Of a search for images.")] = 1000,
+    form: Format = "text",
+) -> None:
+    """Attack patients' privacy: canaries, membership in a model, images from updates."""
+    check_format(form)
+    if kind == "canaries":
+        told = _canaries(seed, fault)
+    elif kind == "membership":
+        told = _membership(run)
+    elif kind == "reconstruction":
+        told = _reconstruction(data, steps)
+    else:
+        raise ValueError(f"attack {kind!r}: accepted is one of {', '.join(KINDS)}")
+    if run is not None:
+        from simulations.attacks.privacy.told import keep
+        from simulations.results.report import write_report
+
+        keep(run, kind, told)
+        write_report([run], run / "report.html")
+    _show(told, form)
+
+
+def _canaries(seed: int, fault: str) -> Titled:
+    from client.privacy.dp_sgd import SOUND, Planted
+    from simulations.attacks.privacy.canaries import Audit, audit
+    from simulations.attacks.privacy.told import of_audit
+
+    faults = {"": SOUND, "noise": Planted(noise=0.5), "clipping": Planted(clipping=False)}
+    if fault not in faults:
+        raise ValueError(f"fault {fault!r}: accepted is noise or clipping")
+    found = audit(Audit(seed=seed, planted=faults[fault]))
+    return of_audit([(f"DP-SGD, fault: {fault or 'none'}, seed {seed}", found)])
+
+
+def _membership(run: Path | None) -> Titled:
+    from simulations.attacks.privacy.membership import membership, runs_of
+    from simulations.attacks.privacy.told import of_membership
+
+    if run is None:
+        raise ValueError("membership without RUN: accepted is a folder of `simulate`")
+    return of_membership([(arm, seed, membership(run, arm, seed)) for arm, seed in runs_of(run)])
+
+
+def _reconstruction(data: str, steps: int) -> Titled:
+    from simulations.attacks.privacy.inversion import Search
+    from simulations.attacks.privacy.reconstruction import Material, reconstruction
+    from simulations.attacks.privacy.told import of_reconstruction
+
+    return of_reconstruction(reconstruction(Material.of(data), Search(steps=steps)))
+
+
+def _show(told: Titled, form: str) -> None:
+    table = told.table
+    if form == "json":
+        rows = [dict(zip(table.head, row, strict=True)) for row in table.rows]
+        print_json({"format": 1, "title": told.title, "rows": rows})
+        return
+    widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
+    print(told.title)
+    for row in (table.head, *table.rows):
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
