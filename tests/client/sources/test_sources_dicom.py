@@ -109,6 +109,9 @@ def test_a_folder_that_moved_is_found_again(
     with pytest.raises(Unreadable, match="cannot be reached") as gone:
         images.volume(0)
     assert gone.value.rows == ()  # nothing is noted of the case: a share may be away for an hour
+    (tmp_path / "a").mkdir()  # where it would be mounted
+    with pytest.raises(Unreadable, match="cannot be reached"):
+        images.volume(0)
     assert take(tmp_path / "b").moved == 1
     assert images.volume(0).slices.shape == (1, 16, 12)
 

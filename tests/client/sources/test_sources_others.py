@@ -166,6 +166,21 @@ def test_what_is_no_source_is_refused_in_one_sentence(
     assert str(tmp_path) not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [("https://", "no address"), ("https://a b/", "no address"), ("https://h:port/", "no address"),
+     ("ftp://h/", "begins with https"), ("empty", "is not mounted")],
+)  # fmt: skip
+def test_no_address_and_an_empty_mount(
+    where: str, words: str, decoder: Decoder, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    place = str(tmp_path / where) if where == "empty" else where
+    wanted = Wanted(place, "", frozenset(), Labels(), lambda _: None)
+    with pytest.raises(SourceError, match=words):
+        source_of(wanted, decoder)
+
+
 def test_labels_are_read_by_name_number_and_list() -> None:
     one, many = Labels(("a", "b", "c")), Labels(("a", "b", "c"), multi_label=True)
     assert one.answer("b") == one.answer(1) == one.answer([0, 1, 0]) == (0, 1, 0)
