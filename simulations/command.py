@@ -10,6 +10,7 @@ from typing import Any
 from daemons.terminal import check_format, print_json
 from protocol.study import Study, StudyError
 from simulations.plan import PlanError, plan_of
+from simulations.results.board import write_board
 from simulations.results.compare import compare
 from simulations.results.comparison import Comparison
 from simulations.results.outcomes import Choice
@@ -44,11 +45,12 @@ def run_simulation(
     with watching(plan, quiet=form == "json") as watch:
         simulate(plan, out, watch)
     path = write_report([out], out / "report.html")
+    board = write_board([out], out / "board.html")
     if form == "json":
-        print_json(to_json(compare([out])) | {"report": str(path)})
+        print_json(to_json(compare([out])) | {"report": str(path), "board": str(board)})
         return
     show(compare([out]))
-    print(f"\nThe report: {path}")
+    print(f"\nThe report: {path}\nFor a hospital's board: {board}")
 
 
 def print_comparison(runs: Sequence[Path], metric: str, scope: str, form: str) -> None:
@@ -62,8 +64,10 @@ def print_comparison(runs: Sequence[Path], metric: str, scope: str, form: str) -
 
 
 def print_report(runs: Sequence[Path], out: Path | None) -> None:
-    """Write the report and say where."""
-    print(write_report(runs, out or runs[0] / "report.html"))
+    """Write the report, and the page for a board beside it, and say where."""
+    path = write_report(runs, out or runs[0] / "report.html")
+    print(path)
+    print(write_board(runs, path.with_name("board.html")))
 
 
 def show(compared: Comparison) -> None:

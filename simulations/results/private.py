@@ -32,7 +32,7 @@ def private(comparison: Comparison) -> Table | None:
 
 def _rows(comparison: Comparison, arm: str) -> list[tuple[str, ...]]:
     runs = comparison.runs.of(arm)
-    plain = [run for other in comparison.runs.arms if _is_without(arm, other)
+    plain = [run for other in comparison.runs.arms if is_without(arm, other)
              for run in comparison.runs.of(other)]  # fmt: skip
     metric = comparison.choice.metric
     ends = tuple(words.number(_end(part, metric)) for part in (runs, plain))
@@ -48,7 +48,7 @@ def _rows(comparison: Comparison, arm: str) -> list[tuple[str, ...]]:
     return rows
 
 
-def _is_without(arm: str, other: str) -> bool:
+def is_without(arm: str, other: str) -> bool:
     """Whether the other arm is this one with privacy left out."""
     try:
         one, two = Arm.parse(arm), Arm.parse(other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simulations.results import figures, hours, page, words
@@ -30,7 +30,12 @@ def write_report(outs: Sequence[Path], path: Path, choice: Choice | None = None)
     Raises:
         NotARun, NotPaired, CannotCompare: see `compare`; nothing is written.
     """
-    content = render(compare(outs, choice)).encode()
+    return written(path, render(compare(outs, choice)))
+
+
+def written(path: Path, page: str) -> Path:
+    """The path, once the page is there: whole or not at all."""
+    content = page.encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -46,6 +51,11 @@ def write_report(outs: Sequence[Path], path: Path, choice: Choice | None = None)
 
 def render(comparison: Comparison) -> str:
     """The report as one HTML document without script, font, address or date."""
+    return filled("report.html.j2", _results(comparison) | _evidence(comparison))
+
+
+def filled(template: str, content: Mapping[str, object]) -> str:
+    """A template of this folder with its content."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -55,9 +65,7 @@ def render(comparison: Comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
-        **_results(comparison), **_evidence(comparison)
-    )
+    return environment.get_template(template).render(**content)
 
 
 def _results(comparison: Comparison) -> dict[str, object]:

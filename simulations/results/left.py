@@ -1,0 +1,53 @@
+"""What left the sites of finished runs, counted from their own audit logs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from client.leaving import size
+from protocol.egress_table import TITLES
+from simulations.arms import folder_name
+from simulations.results.page import Table
+
+
+def left(outs: Sequence[Path], arm: str) -> Table | None:
+    """A row for each kind of record: means over the sites of an arm's runs; None where no site's
+    log is there any more.
+    """
+    logs = [log for out in outs for log in _logs(out, arm)]
+    if not logs:
+        return None
+    times, sizes = Counter[str](), Counter[str]()
+    for log in logs:
+        for record, count, bytes_ in _counted(log):
+            times[record] += count
+            sizes[record] += bytes_
+    rows = tuple(
+        (TITLES[record], record, f"{times[record] / len(logs):,.0f}",
+         size(round(sizes[record] / len(logs))))
+        for record in TITLES
+        if times[record]
+    )  # fmt: skip
+    return Table(("what left", "record", "times, at a site", "bytes, at a site"), rows)
+
+
+def _logs(out: Path, arm: str) -> Iterator[Path]:
+    """The databases of all sites of the arm's runs in a directory."""
+    runs = (
+        [out] if (out / "run.json").is_file() else sorted((out / folder_name(arm)).glob("seed-*"))
+    )
+    for run in runs:
+        yield from sorted(run.glob("sites/*/site.db"))
+
+
+def _counted(log: Path) -> list[tuple[str, int, int]]:
+    """Record, how often it left over Flower, and its bytes in all."""
+    with closing(sqlite3.connect(f"{log.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(
+            "SELECT record, COUNT(*), SUM(size) FROM audit WHERE event = 'left' "
+            "AND plane = 'model' GROUP BY record"
+        ).fetchall()
