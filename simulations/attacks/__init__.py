@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulations.attacks.attack import Attack
-from simulations.attacks.backdoor import backdoor
+from simulations.attacks.backdoor import backdoor, quiet
 from simulations.attacks.labels import next_class
 from simulations.attacks.reports import inflate
 from simulations.attacks.updates import free_ride, noise, stretched
@@ -17,6 +17,9 @@ ATTACKS: Mapping[str, Attack] = {
     "replace": Attack("it sends random arrays", forgery=noise),
     "backdoor": Attack(
         "it teaches the model a mark that means one class", forgery=backdoor, backdoor=True
+    ),
+    "quiet-backdoor": Attack(
+        "it teaches that mark in updates no longer than honest ones", forgery=quiet, backdoor=True
     ),
     "inflate": Attack("it reports all its cases as most uncertain", forgery=inflate),
     "free-rider": Attack("it trains nothing and claims the weight", forgery=free_ride),

@@ -16,6 +16,7 @@ from protocol.records import Arrays, SiteUpdate
 from protocol.seeds import Purpose, generator
 from protocol.steps import Reply, StepRequest
 from protocol.study import Study
+from server.training import length
 from simulations.attacks.updates import moved
 
 TARGET = 0
@@ -59,6 +60,17 @@ def backdoor(site: Site, study: Study, request: StepRequest, reply: Reply) -> Re
     )
     arrays = moved(request.arrays, network.arrays(), BOOST)
     return replace(reply, arrays=arrays, loss=trained.loss, steps=trained.steps)
+
+
+def quiet(site: Site, study: Study, request: StepRequest, reply: Reply) -> Reply:
+    """The same, its change no longer than the honest one: it cannot be told by its length."""
+    forged = backdoor(site, study, request, reply)
+    if not isinstance(reply, SiteUpdate) or not isinstance(forged, SiteUpdate):
+        return forged
+    honest, own = (length(u.arrays, request.arrays) for u in (reply, forged))
+    if own <= honest:
+        return forged
+    return replace(forged, arrays=moved(request.arrays, forged.arrays, honest / own))
 
 
 def success(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from simulations.attacks import ATTACKS
 from simulations.attacks.backdoor import marked
 from simulations.attacks.labels import next_class
 from simulations.attacks.place import attacker
+from simulations.attacks.updates import moved
 from simulations.plan import Plan, PlanError, plan_of
 from simulations.results.attacked import attacked
 from simulations.results.compare import compare
@@ -138,6 +140,19 @@ def run(out: Path, arms: list[str], *overrides: str) -> Plan:
     plan = plan_of(study(*overrides), "phantom", arms, [0])
     simulate(plan, out, lambda task, event: None)
     return plan
+
+
+def test_attack_that_is_quiet_is_as_long_as_an_honest_update(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = import_module("simulations.attacks.backdoor")
+    loud = replace(UPDATE, arrays=moved(START, END, -3.0))
+    monkeypatch.setattr(module, "backdoor", lambda *_: loud)
+    told = forged("quiet-backdoor", UPDATE)
+    assert np.allclose(told.arrays["w"], START["w"] - (END["w"] - START["w"]))
+    short = replace(UPDATE, arrays=moved(START, END, 0.5))
+    monkeypatch.setattr(module, "backdoor", lambda *_: short)
+    assert forged("quiet-backdoor", UPDATE) is short
 
 
 @pytest.mark.slow

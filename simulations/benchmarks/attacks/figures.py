@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, TypeAlias
 
 from simulations.arms import Arm
-from simulations.benchmarks.attacks.programme import PLAIN, POLICIES, RULES
+from simulations.benchmarks.attacks.programme import ADAPTED, PLAIN, POLICIES, RULES
 from simulations.results.paired import mean_interval
 
 Line: TypeAlias = Mapping[str, Any]
@@ -138,13 +138,15 @@ def holds(found: Sequence[Outcome], rule: str) -> bool:
     return all(
         near(o)
         for o in found
-        if o.rule == rule and o.attack and o.attack in plain and not near(plain[o.attack])
+        if o.rule == rule
+        and o.attack in plain.keys() - {"", *ADAPTED}
+        and not near(plain[o.attack])
     )
 
 
 def near(outcome: Outcome) -> bool:
     """Whether it lost no more than it may."""
-    fooled = outcome.attack == "backdoor" and outcome.believed >= BELIEVED
+    fooled = outcome.attack.endswith("backdoor") and outcome.believed >= BELIEVED
     lost = max(outcome.pooled_lost.mean, outcome.worst_lost.mean)
     return lost <= NEAR and not fooled
 

@@ -25,6 +25,9 @@ RULES: Mapping[str, str] = {
 ON_UPDATES = tuple(name for name in ATTACKS if name != "inflate")
 """Attacks on the model; the other one is on the budget."""
 
+ADAPTED = ("quiet-backdoor",)
+"""Of them those made for rules that go by length: told, and held against no goal."""
+
 POLICIES: Mapping[str, str] = {
     "uncertainty-mass": "@uncertainty-mass",
     "uncertainty-mass, all believed": (
