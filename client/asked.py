@@ -9,11 +9,12 @@ from __future__ import annotations
 from client.cost import spent
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
+from protocol.gain import QUERIED, taken_apart
 from protocol.records import Grant, StepKey
 from protocol.steps import Code, StepRequest
 from protocol.study import Study
 
-_MODEL = ("report", "train", "evaluate")
+_MODEL = ("report", "train", "evaluate", "compare")
 _NEWEST = 2**63  # SQLite's integers end here
 
 
@@ -26,7 +27,8 @@ def check_request(study: Study, request: StepRequest) -> None:
     """
     key, most = request.key, study.budget.total
     # every cycle, and every top-up, grants one reading or more
-    sequences = most if key.step == "select" else 0
+    compared = study.stopping.gain != "never"
+    sequences = {"select": most, "train": QUERIED if compared else 0}.get(key.step, 0)
     if not (0 <= key.cycle <= most and 0 <= key.sequence <= sequences and _has_round(study, key)):
         raise StepRefused(Code.BAD_REQUEST, "a cycle, round or sequence that the study has not")
     if not 0 <= request.epoch < _NEWEST:
@@ -41,6 +43,8 @@ def _has_round(study: Study, key: StepKey) -> bool:
         return 0 <= key.round < rounds
     if key.step == "evaluate":  # the first weights, and the model at the end of each cycle
         return key.round == rounds or (key.cycle, key.round) == (0, 0)
+    if key.step == "compare":
+        return key.round == rounds and study.stopping.gain != "never"
     return key.round == 0
 
 
@@ -54,9 +58,11 @@ def check_arrays(study: Study, request: StepRequest) -> None:
         return
     from client.steps.outcome import network_of  # brings torch
 
+    compared = request.key.step == "compare"
     network = network_of(study)
     try:
-        network.check(request.arrays)
+        for arrays in taken_apart(request.arrays) if compared else (request.arrays,):
+            network.check(arrays)
     except ValueError as error:
         raise StepRefused(Code.BAD_REQUEST, str(error)) from None
 

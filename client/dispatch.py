@@ -46,11 +46,18 @@ def _evaluate(site: Site, study: Study, request: StepRequest) -> Outcome:
     return evaluate(site, study, request)
 
 
+def _compare(site: Site, study: Study, request: StepRequest) -> Outcome:
+    from client.steps.compare import compare
+
+    return compare(site, study, request)
+
+
 STEPS: Mapping[str, Callable[[Site, Study, StepRequest], Outcome]] = {
     "report": _report,
     "select": _select,
     "train": _train,
     "evaluate": _evaluate,
+    "compare": _compare,
 }
 
 

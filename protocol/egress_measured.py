@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,47 @@ class Measured:
     def largest(self) -> int:
         """See `Rule`."""
         return self.table.largest
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """A table of a `Pair`: two measurements, and a covariance of the one's sums with the other's.
+
+    Attributes:
+        table: its fields.
+    """
+
+    table: Table
+
+    def check(self, value: Any, arrays: Taken, path: str) -> Iterable[str]:
+        """See `Rule`."""
+        found = list(self.table.check(value, arrays, path))
+        if value["random"]["cases"] != value["queried"]["cases"]:
+            raise wrong(path, "two models on the same cases")
+        spreads = [_spreads(arrays[key(f"{path}.{n}.covariance")]) for n in ("random", "queried")]
+        across = np.abs(arrays[key(f"{path}.across")]).reshape(len(spreads[0]), len(spreads[1]))
+        if (across > np.outer(*spreads) * (1 + _NEAR) + _NOTHING).any():
+            raise wrong(f"{path}.across", "a covariance of the two models' sums")
+        return found
+
+    @property
+    def words(self) -> str:
+        """See `Rule`."""
+        return self.table.words
+
+    @property
+    def largest(self) -> int:
+        """See `Rule`."""
+        return self.table.largest
+
+
+def _spreads(triangle: NDArray[Any]) -> NDArray[np.float64]:
+    """(m,) standard deviations of the sums, from the triangle of their covariance by rows."""
+    m = (math.isqrt(8 * len(triangle) + 1) - 1) // 2
+    rows, columns = np.triu_indices(m)
+    variances = triangle[rows == columns].astype(np.float64)
+    spreads: NDArray[np.float64] = np.sqrt(np.maximum(variances, 0.0))
+    return spreads
 
 
 def _is_covariance(triangle: NDArray[Any], m: int) -> bool:

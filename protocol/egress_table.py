@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from protocol.coordination import STANDINGS
 from protocol.egress_fields import Counts, Flag, Number, OneOf, Rule, Taken, Text, Whole
-from protocol.egress_measured import Measured
+from protocol.egress_measured import Crossed, Measured
 from protocol.egress_parts import Array, AsAsked, Perhaps, Several, Table
 from protocol.measures import FINE_BINS, METRIC_NAMES, scored_classes, sums_length
 from protocol.records import UNCERTAINTY_BINS
 from protocol.steps import Code
 
 if TYPE_CHECKING:
+    from protocol.sections import Task
     from protocol.study import Study
 
 MOST_PARAMETERS = 2**28
@@ -37,6 +38,7 @@ TITLES: Mapping[str, str] = {
     "SiteUpdate": "The trained model",
     "SecAgg": "A part of the masked sum",
     "SiteEvaluation": "Sums over the audit cases",
+    "SiteGain": "The same sums of two models, to hold asking against asking at random",
     "Refusal": "That a step was not done",
     "Arrival": "The greeting of a connection",
     "Heartbeat": "That the site is there",
@@ -107,7 +109,9 @@ REFUSAL = Line(TITLES["Refusal"], Table({"code": OneOf(tuple(Code))}), "when ref
 
 def model_plane(asking: Asking) -> Mapping[str, Line]:
     """What may answer the server's steps, by the record's kind."""
-    rounds = asking.study.training.rounds_per_cycle
+    compared = asking.study.stopping.gain != "never"
+    rounds = (3 if compared else 1) * asking.study.training.rounds_per_cycle
+    gain = {"SiteGain": Line(TITLES["SiteGain"], _gain(asking), "at most once a cycle", 2)}
     return {
         "Hello": Line(TITLES["Hello"], _hello(asking), "when the server starts", 500),
         "SiteReport": Line(TITLES["SiteReport"], _report(asking), "once a cycle", 5),
@@ -117,6 +121,7 @@ def model_plane(asking: Asking) -> Mapping[str, Line]:
         "SiteEvaluation": Line(
             TITLES["SiteEvaluation"], _evaluation(asking), "once a cycle, and before the first", 3
         ),
+        **(gain if compared else {}),
         "Refusal": REFUSAL,
     }
 
@@ -259,7 +264,19 @@ def _update(asking: Asking) -> Table:
 
 
 def _evaluation(asking: Asking) -> Table:
-    task = asking.study.task
+    summed = _measured(asking.study.task)
+    return Table({"site": _own(asking), "audit": Perhaps(summed), "locked": Perhaps(summed)})
+
+
+def _gain(asking: Asking) -> Table:
+    summed, m = _measured(asking.study.task), sums_length(asking.study.task)
+    across = Array("float32", (m * m,), -1e18, 1e18)
+    pair = Crossed(Table({"random": summed, "queried": summed, "across": across}))
+    counts = {"labels": Whole(), "apart": Whole()}
+    return Table({"site": _own(asking), **counts, "pair": Perhaps(pair)})
+
+
+def _measured(task: Task) -> Measured:
     m = sums_length(task)
     metrics = Table(dict.fromkeys(METRIC_NAMES, Number(-1e9, 1e9, unknown=True)))
     measured = Table(
@@ -275,5 +292,4 @@ def _evaluation(asking: Asking) -> Table:
             "variances": metrics,
         }
     )
-    summed = Measured(measured, scored_classes(task), len(task.classes))
-    return Table({"site": _own(asking), "audit": Perhaps(summed), "locked": Perhaps(summed)})
+    return Measured(measured, scored_classes(task), len(task.classes))

@@ -73,9 +73,10 @@ class StepKey:
     Attributes:
         study: the study's identity; its first weights are checked when the first cycle begins.
         cycle: from 0.
-        step: "hello", "report", "select", "close", "train" or "evaluate".
+        step: "hello", "report", "select", "close", "train", "evaluate" or "compare".
         round: from 0 within the cycle; 0 for steps that have no rounds.
-        sequence: from 0; a top-up grant takes the next one.
+        sequence: from 0; a top-up grant takes the next one, and a train step of another model than
+            the study's that of `protocol.gain`.
     """
 
     study: str

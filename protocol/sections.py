@@ -285,3 +285,9 @@ class Stopping(Section):
 
     rule: str = Field("stabilised", min_length=1, description="a name of the stopping table")
     arguments: Arguments = Field(default_factory=dict, description="of the rule")
+    gain: Literal["never", "end", "cycle"] = Field(
+        "never",
+        description="after the last cycle, or after each: hold the strategy against asking at "
+        "random, by two more models on equally many labels; costs two trainings and one "
+        "evaluation",
+    )

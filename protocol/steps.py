@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from protocol.gain import SiteGain
 from protocol.records import (
     Arrays,
     Grant,
@@ -30,6 +31,7 @@ MESSAGE_TYPES: Mapping[str, str] = {
     "close": "query.close",
     "train": "train",
     "evaluate": "evaluate",
+    "compare": "query.compare",
 }
 """Flower's message type of each step."""
 
@@ -65,7 +67,7 @@ class StepRequest:
     Attributes:
         key: the step's identity.
         epoch: grows with every start of the ServerApp; a site refuses a lower one than it knows.
-        arrays: the global model's parameters; empty for "hello".
+        arrays: the global model's parameters, of "compare" those of two models; empty for "hello".
         grant: of this site; only for "select".
     """
 
@@ -101,7 +103,7 @@ class Refusal:
 
 
 Reply: TypeAlias = (
-    Hello | SiteReport | Selected | SiteProgress | SiteUpdate | SiteEvaluation | Refusal
+    Hello | SiteReport | Selected | SiteProgress | SiteUpdate | SiteEvaluation | SiteGain | Refusal
 )
 
 REPLIES: Mapping[str, type[Reply]] = {
@@ -111,5 +113,6 @@ REPLIES: Mapping[str, type[Reply]] = {
     "close": SiteProgress,
     "train": SiteUpdate,
     "evaluate": SiteEvaluation,
+    "compare": SiteGain,
 }
 """What each step is answered with, unless it is refused."""

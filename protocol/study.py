@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from protocol.gain import check_gain
 from protocol.networks import Network, ResNet
 from protocol.privacy import Privacy, check_private
 from protocol.rehearsal import Simulation, check_rehearsal
@@ -89,6 +90,7 @@ class Study(Section):
             if self.training.balancing == "weights":  # it has weights of its own
                 raise refuse("training.balancing", "weights", "none or sampling with this loss")
         check_private(self)
+        check_gain(self)
         check_rehearsal(self.simulation, self.task)
         return self
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from protocol.gain import SiteGain
 from protocol.records import Grant, SiteEvaluation, SiteProgress, SiteReport, UpdateNumbers
 from protocol.steps import Selected
 from server.ledger import Ledger, Stage
@@ -23,6 +24,7 @@ KINDS: Mapping[str, type] = {
     "settle": SiteProgress,
     "train": UpdateNumbers,
     "evaluate": SiteEvaluation,
+    "compare": SiteGain,
 }
 """What a committed step keeps of each site. "deadline" holds those who were not done by then."""
 

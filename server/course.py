@@ -9,6 +9,7 @@ from protocol.records import CycleRecord, GlobalState, SiteEvaluation
 from server import account
 from server.cycle import Coordination, evaluated, grants, opened, reports
 from server.events import Event
+from server.gain import compared
 from server.reading import Reading
 from server.settling import last_call, settled
 from server.training import losses, trained
@@ -48,6 +49,8 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
         idle = not any(p.readings or p.waiting for p in record.progress.values())
         if idle and not last_call(c, past):
             break
+    if past and c.study.stopping.gain == "end":
+        compared(c, past[-1].cycle, first)
     c.notify(Event("end", len(past), spent=_spent(past)))
 
 
@@ -80,6 +83,8 @@ def _cycle(
     state = trained(c, cycle, start)
     measured = evaluated(c, cycle, c.study.training.rounds_per_cycle, state)
     c.models.prune(cycle, c.study.training.rounds_per_cycle)
+    if c.study.stopping.gain == "cycle":
+        compared(c, cycle, first)
     return record, state, dict(measured)
 
 

@@ -12,10 +12,10 @@ class Event:
     """One thing that just happened.
 
     Attributes:
-        step: "begin", "report", "select", "read", "train", "too-long", "evaluate", "measured" or
-            "end".
+        step: "begin", "report", "select", "read", "train", "too-long", "evaluate", "compare",
+            "measured" or "end".
         cycle: from 0.
-        round: of "train": how many rounds of the cycle are done.
+        round: of "train" and "compare": how many rounds of the cycle are done.
         site: of "train": whose update has just been folded in; of "too-long": whose update is left
             out; else empty.
         spent: of the label budget so far, in its unit.

@@ -66,6 +66,8 @@ class Summary:
                 return f"{done}{'people are reading' if now else 'cases were open to readers'}"
             case "evaluate":
                 return f"{done}measured"
+            case "compare":
+                return f"{done}held against asking at random"
             case step:
                 return f"{done}{step} done"
 

@@ -19,21 +19,21 @@ TOO_LONG = 10.0
 """An update so many times as long as is usual is broken, or worse, and not merely different."""
 
 
-def trained(c: Coordination, cycle: int, start: GlobalState) -> GlobalState:
-    """The global model after the cycle's rounds."""
+def trained(c: Coordination, cycle: int, start: GlobalState, sequence: int = 0) -> GlobalState:
+    """The global model after the cycle's rounds; with a sequence, one of `protocol.gain`."""
     rounds = c.study.training.rounds_per_cycle
     state, done = start, 0
     for round_ in range(rounds, 0, -1):
-        file = c.ledger.file(Stage(cycle, "train", round_ - 1))
+        file = c.ledger.file(Stage(cycle, "train", round_ - 1, sequence))
         if file:
             state, done = c.models.load(file), round_
             break
     for round_ in range(done, rounds):
-        stage = Stage(cycle, "train", round_)
+        stage = Stage(cycle, "train", round_, sequence)
         heard = _summed(c, stage, state) if c.study.aggregation.secure else _each(c, stage, state)
         state = c.decisions.aggregator.step(state, heard.updates)
-        c.ledger.commit(stage, heard.numbers, c.models.save(cycle, state))
-        c.notify(Event("train", cycle, round_ + 1))
+        c.ledger.commit(stage, heard.numbers, c.models.save(cycle, state, sequence))
+        c.notify(Event("compare" if sequence else "train", cycle, round_ + 1))
     return state
 
 
@@ -41,7 +41,7 @@ def losses(ledger: Ledger, study: Study, cycle: int) -> list[float]:
     """Mean training loss of every committed round of a cycle, weighted by labels."""
     found: list[float] = []
     for round_ in range(study.training.rounds_per_cycle):
-        told = [u for u in _numbers(ledger, cycle, round_) if not u.left_out]
+        told = [u for u in _numbers(ledger, Stage(cycle, "train", round_)) if not u.left_out]
         total = sum(u.weight for u in told)
         found.append(sum(u.loss * u.weight for u in told) / total if total else 0.0)
     return found
@@ -56,7 +56,8 @@ def usual_length(ledger: Ledger, stage: Stage) -> float | None:
     cycle, round_ = (stage.cycle, stage.round - 1) if stage.round else (stage.cycle - 1, 0)
     if cycle < 0:
         return None
-    lengths = [u.length for u in _numbers(ledger, cycle, round_) if u.weight and not u.left_out]
+    before = Stage(cycle, "train", round_, stage.sequence)
+    lengths = [u.length for u in _numbers(ledger, before) if u.weight and not u.left_out]
     return median(lengths) if lengths else None
 
 
@@ -115,5 +116,5 @@ def _summed(c: Coordination, stage: Stage, state: GlobalState) -> _Heard:
     return heard
 
 
-def _numbers(ledger: Ledger, cycle: int, round_: int) -> list[UpdateNumbers]:
-    return list((ledger.records(Stage(cycle, "train", round_), UpdateNumbers) or {}).values())
+def _numbers(ledger: Ledger, stage: Stage) -> list[UpdateNumbers]:
+    return list((ledger.records(stage, UpdateNumbers) or {}).values())

@@ -199,4 +199,6 @@ def _everything(content: dict[str, Any]) -> dict[str, Any]:
     budget = {"total": unlimited, "first": unlimited, "per_cycle": unlimited, "exploration": 0.0}
     reading = {"readers_per_case": 1, "consensus": "majority"}
     audit = {**content.get("audit", {}), "grant": 0.99}
-    return content | {"query": query, "budget": budget, "reading": reading, "audit": audit}
+    stopping = {**content.get("stopping", {}), "gain": "never"}  # nothing is drawn at random
+    more = {"reading": reading, "audit": audit, "stopping": stopping}
+    return content | {"query": query, "budget": budget, **more}

@@ -19,6 +19,7 @@ from protocol.study import Study, document
 from server.assignment import Assignment
 from server.course import Milestone
 from server.events import Event, Notify
+from server.gain import gains_in
 from simulations.arms import Arm
 from simulations.arrivals import arrivals
 from simulations.attacks.place import attacker, plant
@@ -75,9 +76,9 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
         rehearsal=True,
     )
     engine(hospitals, assignment)
-    if any(is_backdoor(arm) for arm in plan.arms):
+    if any(map(is_backdoor, plan.arms)):
         account["backdoor"] = backdoor_success(task.folder, study, cases, images)
-    account["privacy"] = _privacy(study, hospitals)
+    account |= _told(task, study, hospitals)
     seconds = round(time.monotonic() - began, 1)
     account |= {"finished": True, "seconds": seconds, "looks": dict(oracle.counts())}
     write_json(task.folder / "run.json", account)
@@ -101,6 +102,12 @@ def _answered(study: Study, hospitals: Hospitals) -> int:
         count += store.readings.spent(study.identity)[0]
         store.close()
     return count
+
+
+def _told(task: Task, study: Study, hospitals: Hospitals) -> dict[str, Any]:
+    """What stands in the run's stores and ledger at its end."""
+    gains = gains_in(task.folder / "ledger.db", study)
+    return {"privacy": _privacy(study, hospitals), "gains": gains}
 
 
 def _privacy(study: Study, hospitals: Hospitals) -> dict[str, dict[str, float]]:

@@ -23,7 +23,7 @@ from strategies.metrics.measure import measure
 
 def evaluate(site: Site, study: Study, request: StepRequest) -> Outcome:
     """Measure the global model on the audit cases read so far, and on the locked test set."""
-    audit_ids, audit_targets, unsettled = _audit_labels(site, study)
+    audit_ids, audit_targets, unsettled = audit_labels(site, study)
     locked_ids, locked_targets = site.store.cases.locked()
     resident(study, request.arrays)
     if study.privacy is not None:
@@ -35,7 +35,7 @@ def evaluate(site: Site, study: Study, request: StepRequest) -> Outcome:
 
 def _privately(site: Site, study: Study, request: StepRequest) -> Outcome:
     """The same from noisy counts; exactly on a simulation's locked set, which no hospital has."""
-    audit_ids, audit_targets, _ = _audit_labels(site, study)
+    audit_ids, audit_targets, _ = audit_labels(site, study)
     locked_ids, locked_targets = site.store.cases.locked()
     found = _noisy(site, study, request, AUDIT, (audit_ids, audit_targets))
     if rehearsal(site):
@@ -86,7 +86,7 @@ def _measure(
     )
 
 
-def _audit_labels(site: Site, study: Study) -> tuple[Indices, NDArray[np.uint8], int]:
+def audit_labels(site: Site, study: Study) -> tuple[Indices, NDArray[np.uint8], int]:
     """Ids and hard answers of settled audit cases, and how many were read but left unsettled.
 
     A tie between readers settles nothing: such a case awaits adjudication.

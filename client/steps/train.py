@@ -8,6 +8,7 @@ from client.learning.train import train as learn
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
 from client.steps.pixels import readable
+from client.steps.shares import shares
 from client.store.step_shelf import StepRefused
 from protocol.records import Indices, SiteUpdate, StepKey
 from protocol.seeds import Purpose, generator
@@ -18,18 +19,24 @@ from protocol.study import Study
 def train(site: Site, study: Study, request: StepRequest) -> Outcome:
     """One round of local training. A site without labels returns the arrays it got, weight 0.
 
+    A step with a sequence number trains a model of the comparison with random asking, on its part
+    of the labels that the cycle's own training was on.
+
     Raises:
         StepRefused: the labels are of fewer patients than the site asks for.
     """
     key = request.key
     chosen = decided(site, study)
-    if key.round == 0:
+    if (key.round, key.sequence) == (0, 0):
         _settle(site, study)
     if study.privacy is not None:
         from client.privacy.training import private_update  # brings opacus
 
         return private_update(site, study, request)
     ids, targets = site.store.labels.settled(key.study)
+    if key.sequence:
+        mine = np.isin(ids, shares(site, study, key.cycle).of(key.sequence))
+        ids, targets = ids[mine], targets[mine]
     kept, images = readable(site, study, ids)
     ids, targets = ids[kept], targets[kept]
     _check_patients(site, key, ids)
@@ -67,6 +74,8 @@ def _check_patients(site: Site, key: StepKey, ids: Indices) -> None:
     not turn a refused step into an answered one when it is repeated, so the cycle is written down.
     """
     store, fact = site.store, f"too-few-patients {key.study}"
+    if key.sequence:  # a model of its own, that keeps the study's out of nothing
+        fact += f" {key.sequence}"
     few = len(np.unique(store.cases.patients(ids))) < site.least_patients
     if few and store.cases.fact(fact) != str(key.cycle):
         with store.transaction():

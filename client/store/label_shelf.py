@@ -62,6 +62,15 @@ class LabelShelf:
         targets = np.array([json.loads(row[1]) for row in rows], dtype=np.float32)
         return np.array([row[0] for row in rows], dtype=np.int64), targets
 
+    def came(self, study: str) -> Mapping[int, tuple[int, str]]:
+        """For each case that may be trained on: the cycle and the purpose of its first answer."""
+        rows = self.connection.execute(
+            'SELECT "case", cycle, purpose FROM standing '  # noqa: S608  # ours
+            f"WHERE study = ? AND purpose IN {_TRAINING} ORDER BY id DESC",
+            (study,),
+        )
+        return {case: (cycle, purpose) for case, cycle, purpose in rows}
+
 
 def _readings(
     connection: sqlite3.Connection, study: str, clause: str, view: str = "standing"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from strategies.metrics.sums import Float, Layout
@@ -74,15 +75,26 @@ def delta_variances(sums: Float, covariance: Float, where: Layout, task: Task) -
         Metric name to g' covariance g, g the derivatives by central differences.
     """
     moved = np.flatnonzero(np.diag(covariance) > 0)
+    slope_of = slopes(sums, moved, where, task)
+    inner = covariance[np.ix_(moved, moved)]
+    return {name: max(float(slope @ inner @ slope), 0.0) for name, slope in slope_of.items()}
+
+
+def slopes(sums: Float, moved: NDArray[np.int64], where: Layout, task: Task) -> dict[str, Float]:
+    """The derivative of every metric by some of the sums, by central differences.
+
+    Args:
+        sums: (m,).
+        moved: (k,) places in them.
+        where: the task's layout.
+        task: the study's.
+    Returns:
+        Metric name to (k,).
+    """
     steps = np.zeros((len(moved), len(sums)))
     steps[np.arange(len(moved)), moved] = STEP
     up, down = from_sums(sums + steps, where, task), from_sums(sums - steps, where, task)
-    inner = covariance[np.ix_(moved, moved)]
-    variances = {}
-    for name in METRICS:
-        slope = (up[name] - down[name]) / (2 * STEP)
-        variances[name] = max(float(slope @ inner @ slope), 0.0)
-    return variances
+    return {name: (up[name] - down[name]) / (2 * STEP) for name in METRICS}
 
 
 def interval(value: Value, z: float = Z) -> Interval:

@@ -24,6 +24,7 @@ from protocol.egress import (
     release_refusal,
 )
 from protocol.egress_table import COORDINATION, TITLES, model_plane
+from protocol.gain import Pair, SiteGain
 from protocol.measures import METRIC_NAMES, scored_classes, sums_length
 from protocol.records import (
     UNCERTAINTY_BINS,
@@ -48,6 +49,7 @@ STUDY = parse(
             "classes": [{"name": n, "definition": n} for n in ("a", "b", "c")],
         },
         "budget": {"total": 24, "per_cycle": 12},
+        "stopping": {"gain": "end"},
     }
 )
 ASKED = {"conv.weight": np.ones((4, 1, 3, 3), np.float32), "steps": np.array(3)}
@@ -92,6 +94,12 @@ GOOD: Mapping[str, Any] = {
     "SiteProgress": SiteProgress("north", 4, -1, 4, 1.5),
     "SiteUpdate": SiteUpdate("north", ASKED, 3.0, 0.7, 10),
     "SiteEvaluation": SiteEvaluation("north", evaluation(), None),
+    "SiteGain": SiteGain(
+        "north",
+        9,
+        2,
+        Pair(evaluation(), evaluation(), np.zeros(sums_length(STUDY.task) ** 2, np.float32)),
+    ),
     "Refusal": Refusal(Code.PAUSED),
 }
 KINDS = sorted(GOOD)
@@ -211,7 +219,7 @@ def test_pixels_do_not_leave_as_an_array(
         assert not leaves(kind, document, {**arrays, "arrays/image": image})
 
 
-@pytest.mark.parametrize("kind", ["SiteUpdate", "SiteEvaluation"])
+@pytest.mark.parametrize("kind", ["SiteUpdate", "SiteEvaluation", "SiteGain"])
 @given(data=st.data())
 def test_an_array_of_another_shape_type_or_with_odd_numbers_stays(
     kind: str, data: st.DataObject

@@ -83,6 +83,7 @@ def _others() -> list[str]:
         "budget.unit": "minutes",
         "reading.show_ai": "after",
         "reading.trains": "after-ai",
+        "stopping.gain": "end",
     }
     study = parse(PRIVATE)
     found = []
@@ -138,7 +139,7 @@ def test_identity_ignores_the_rehearsal_and_the_order_of_keys() -> None:
 
 def test_identity_of_a_study_is_frozen() -> None:
     """A hospital approves by this hash: a change of it needs a new `schema`."""
-    golden = "f0b254f878c0e64b407289655f69ff2dd9f621c580f0e65d1d637f94d76d1322"
+    golden = "7bf61cd73bb5a22c707bdcae140d025851f8b675fb40df50c49559ca71824507"
     assert parse(minimal()).identity == golden
 
 
