@@ -81,7 +81,7 @@ def _archive(wanted: Wanted, decoder: Decoder) -> Source:
     except ValueError:  # a port or an IPv6 address that is none
         sound = False
     if not sound or place.query or place.fragment:
-        raise SourceError("no address of an archive; accepted is https://HOST:PORT/PATH")
+        raise SourceError("no address of an archive; accepted is https://<host>:<port>/<path>")
     return Archive(url, wanted.reach, decoder, wanted.allowed, wanted.seen, wanted.looked)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from client.sources.decoder import Decoder, Limits
 from client.sources.dicom_folder import DicomFolder
 from client.sources.importing import Import, Tally
 from client.sources.located import LocatedImages
+from protocol.codec import digest
+from protocol.study import Study
 
 PLANTED = "ZEBEDEE-QUILLFEATHER"
 
@@ -56,6 +58,31 @@ def decoder() -> Iterator[Decoder]:
 def home(tmp_path: Path) -> Path:
     make_site(tmp_path / "home", "north")
     return tmp_path / "home"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a study's steps over a site take; see the fixtures of these names."""
+
+    opened: Callable[[Path], Site]
+    tiny_study: Callable[..., Study]
+    first_weights: Callable[[Study], Any]
+    ask: Callable[..., Any]
+    read_cases: Callable[..., int]
+
+    def begun(self, home: Path) -> tuple[Site, Study, Any]:
+        """The site with a study approved, the study, and its first weights."""
+        study = self.tiny_study()
+        arrays = self.first_weights(study)
+        site = replace(self.opened(home), durable=False, least_patients=0)
+        with site.store.transaction():
+            site.store.steps.approve(study, digest(arrays))
+        return site, study, arrays
+
+
+@pytest.fixture
+def steps(opened: Any, tiny_study: Any, first_weights: Any, ask: Any, read_cases: Any) -> Steps:
+    return Steps(opened, tiny_study, first_weights, ask, read_cases)
 
 
 @pytest.fixture

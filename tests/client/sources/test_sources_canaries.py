@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from pydicom.dataset import Dataset
 
 from client.cli import app
 from client.site import Site
-from protocol.codec import digest
 from protocol.records import Grant
 from protocol.study import Study
 from protocol.wire import to_wire
@@ -78,17 +76,17 @@ def disguises(canary: str) -> list[bytes]:
     return looks + [base64.b64encode(b"x" * k + plain)[4:-4] for k in range(3)]
 
 
-def sent_in_a_cycle(site: Site, study: Study, arrays: Any, ask: Any, read_cases: Any) -> bytes:
+def sent_in_a_cycle(site: Site, study: Study, arrays: Any, steps: Any) -> bytes:
     """Every reply of a cycle as Flower would carry it."""
     replies = [
-        ask(site, study, "hello"),
-        ask(site, study, "report", arrays=arrays),
-        ask(site, study, "select", grant=Grant(8, "")),
+        steps.ask(site, study, "hello"),
+        steps.ask(site, study, "report", arrays=arrays),
+        steps.ask(site, study, "select", grant=Grant(8, "")),
     ]
-    assert read_cases(site.store, study) == 8
-    replies.append(ask(site, study, "train", arrays=arrays))
-    replies.append(ask(site, study, "evaluate", arrays=arrays))
-    replies.append(ask(site, study, "close"))
+    assert steps.read_cases(site.store, study) == 8
+    replies.append(steps.ask(site, study, "train", arrays=arrays))
+    replies.append(steps.ask(site, study, "evaluate", arrays=arrays))
+    replies.append(steps.ask(site, study, "close"))
     sent = [recorddict_to_proto(to_wire(reply)).SerializeToString() for reply in replies]
     for kind, block in zip(("Hello", "SiteReport", "Selected", "SiteUpdate"), sent, strict=False):
         assert kind.encode() in block  # the eyes are open
@@ -108,11 +106,7 @@ def test_no_planted_name_leaves_is_kept_printed_or_exported(
     planted_folder: Path,
     planted: str,
     home: Path,
-    opened: Callable[[Path], Site],
-    tiny_study: Callable[..., Study],
-    first_weights: Callable[[Study], Any],
-    ask: Callable[..., Any],
-    read_cases: Callable[..., int],
+    steps: Any,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -120,12 +114,8 @@ def test_no_planted_name_leaves_is_kept_printed_or_exported(
     caplog.set_level(logging.DEBUG)
     for more in (["--dry-run"], [], ["--format", "json"]):
         app(["import", str(planted_folder), "--home", str(home), *more], standalone_mode=False)
-    study = tiny_study()
-    arrays = first_weights(study)
-    site = replace(opened(home), durable=False, least_patients=0)
-    with site.store.transaction():
-        site.store.steps.approve(study, digest(arrays))
-    sent = sent_in_a_cycle(site, study, arrays, ask, read_cases)
+    site, study, arrays = steps.begun(home)
+    sent = sent_in_a_cycle(site, study, arrays, steps)
     site.images.volume(0)
     files = exported(site, study, tmp_path / "out")
     for words in (["status"], ["audit", "verify"]):

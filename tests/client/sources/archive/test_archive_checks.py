@@ -28,6 +28,7 @@ WORD = "word-of-the-site"
 FROM_FILE = {"token_file": "token"}
 Look = Callable[..., dict[str, Check]]
 SMITH = "SMITH-JANE"
+UNKNOWN = "no-such-archive.invalid"
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_what_is_wrong_with_an_archive_is_told_apart(
     assert verdicts(checks) == "fail fail warn warn"
     assert "mode 0600" in checks["1-login"].found
     assert "refuses connections" in checks["1-reached"].found
-    unknown = look("https://no-such-archive.invalid/dicom-web")["1-reached"].found
+    unknown = look("https://" + UNKNOWN + "/dicom-web")["1-reached"].found
     assert "name is not known" in unknown
 
 

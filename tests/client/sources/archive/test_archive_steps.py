@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,12 @@ from client.home import open_store
 from client.images import Unreadable
 from client.paths import HomePaths
 from client.patients import site_key
-from client.site import Site
 from client.sources.choosing import Wanted, source_of
 from client.sources.decoder import Decoder, Limits
 from client.sources.importing import Import
 from client.sources.labels import Labels
 from client.sources.reach import Reach
-from protocol.codec import digest
 from protocol.records import Grant
-from protocol.study import Study
 
 pytestmark = pytest.mark.slow
 Made = Callable[..., Dataset]
@@ -36,11 +32,7 @@ def test_a_login_that_runs_out_in_a_cycle_holds_the_step_up_and_loses_nothing(
     import_from: Callable[[Any], Any],
     made: Made,
     home: Path,
-    opened: Callable[[Path], Site],
-    tiny_study: Callable[..., Study],
-    first_weights: Callable[[Study], Any],
-    ask: Callable[..., Any],
-    read_cases: Callable[..., int],
+    steps: Any,
 ) -> None:
     (home / "keys" / "site.secret").write_bytes(b"s" * 32)  # the same audit patients always
     uids = [{"StudyInstanceUID": f"1.7.{i}", "SeriesInstanceUID": f"1.7.{i}.1"} for i in range(40)]
@@ -48,21 +40,17 @@ def test_a_login_that_runs_out_in_a_cycle_holds_the_step_up_and_loses_nothing(
     archive = serve(*held, token=WORD)
     log_in(archive, {"token": WORD}, **FROM_FILE)
     import_from(archive)
-    study = tiny_study()
-    arrays = first_weights(study)
-    site = replace(opened(home), durable=False, least_patients=0)
-    with site.store.transaction():
-        site.store.steps.approve(study, digest(arrays))
+    site, study, arrays = steps.begun(home)
     archive.token = WORD[::-1]
     with pytest.raises(Unreadable, match="cannot be reached"):
-        ask(site, study, "report", arrays=arrays)
+        steps.ask(site, study, "report", arrays=arrays)
     assert not site.store.locators.troubled()
     log_in(archive, {"token": WORD[::-1]}, **FROM_FILE)
     pool = site.store.cases.pool(study.identity, study.audit.patients, 0)
-    assert ask(site, study, "report", arrays=arrays).pool == len(pool)
-    ask(site, study, "select", grant=Grant(8, ""))
-    assert read_cases(site.store, study) == 8
-    assert ask(site, study, "train", arrays=arrays).weight > 0
+    assert steps.ask(site, study, "report", arrays=arrays).pool == len(pool)
+    steps.ask(site, study, "select", grant=Grant(8, ""))
+    assert steps.read_cases(site.store, study) == 8
+    assert steps.ask(site, study, "train", arrays=arrays).weight > 0
 
 
 def test_a_case_larger_than_the_childs_memory_is_fetched_and_read(
