@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+QUIET = {"TQDM_DISABLE": "1"}  # progress bars of peers
 WORKER = "simulations.benchmarks.selection.worker"
 _TORCH = "torch>=2.6,<2.14"  # as ours: a wider range pulls gigabytes of CUDA on a CPU machine
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -52,7 +53,7 @@ def work(side: str, task: str, folder: Path, k: int) -> dict[str, float]:
         [python, "-m", WORKER, side, task, str(folder), str(k)],
         check=True,
         cwd=ROOT,
-        env=os.environ | THREADS,
+        env=os.environ | THREADS | QUIET,
         stdout=subprocess.PIPE,
         text=True,
     )
