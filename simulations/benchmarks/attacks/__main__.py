@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulations.arms import names_of
+from simulations.benchmarks.attacks.masks import masks
 from simulations.benchmarks.attacks.page import page
 from simulations.benchmarks.attacks.programme import (
     ON_UPDATES,
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = Results(given.results.with_name("quick.jsonl") if given.quick else given.results)
     try:
         failed = 0 if given.page else _worked(given, _jobs(given), results)
+        if given.masks or not (given.page or given.seeds or given.quick):
+            for line in masks():
+                results.add(line)
     except (ValueError, NoData) as refused:
         print(refused, file=sys.stderr)
         return 2
@@ -104,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rules", default=",".join(RULES), help="with commas")
     parser.add_argument("--attacks", default=",".join(ON_UPDATES), help="with commas")
     parser.add_argument("--budgets", action="store_true", help="those of the inflating site")
+    parser.add_argument("--masks", action="store_true", help="and what SecAgg+ costs")
     parser.add_argument("--older", action="store_true", help="runs of older code count as known")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
     parser.add_argument("--scratch", type=Path, help="folder for the runs' databases")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from simulations.attacks import ATTACKS
 from simulations.benchmarks.attacks.figures import (
+    DRAWN,
     Drawn,
+    Line,
     Measured,
     Outcome,
     drawn,
@@ -14,58 +17,123 @@ from simulations.benchmarks.attacks.figures import (
     near,
     outcomes,
 )
-from simulations.benchmarks.attacks.programme import PLAIN, RULES
+from simulations.benchmarks.attacks.masks import BYTES, MESSAGES
+from simulations.benchmarks.attacks.programme import ADAPTED, PLAIN, POLICIES, RULES
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import TRACKS
 
 _HEAD = """# What one dishonest site can do
+
+Written by `make bench-attacks` from its results file; do not edit. One of six sites attacks, drawn
+by the seed, in every round; the others, the cases and the first weights are the same with and
+without it. Tracks are those of [the label benchmark](benchmarks-labels.md): A is PneumoniaMNIST
+with Dirichlet 0.5 label skew, B has a machine of its own at each site and one pneumonia in six.
+
+A cheap setting, and not the product's best model: an MLP (two hidden layers), 264 random labels in
+one cycle, 20 rounds of 5 steps at every site (batches of 16, Adam 3e-3 with a cosine). The rules'
+arguments are their defaults, but for the trimmed mean, which cuts one site of six at each end (with
+its default it is the median of six); they were looked at on validation images and seed 0 alone.
+The test split is that of seeds 100-119.
+
+*Lost* is clean FedAvg minus this, seed by seed, with Student's 95 % interval over the seeds: with
+few seeds it is wide. *Mark turns* is a backdoor's success: of the test images of other classes that
+the model does not take for the attacker's class, the share that it does once they carry the mark.
+It stands in every row, since a model that never saw the mark errs on it, too. *Left out* are
+updates that the server's own check dropped as more than ten times as long as usual (it has nothing
+to compare with in a first round); what a rule itself passes over is not counted there.
+"""
+
+_GOALS = """The goals: pooled and worst-site AUROC at most 0.02 below clean FedAvg, and a mark that
+turns under 10 %, under every attack under which plain FedAvg misses that. Means over seeds are held
+against them. *Quiet* is an attack made for rules that go by length, and held against no goal.
+Flipped labels can be kept out of the model, and not healed: what that site's cases would have
+taught is lost. Every rule here but FedAvg counts sites alike, whatever their numbers of labels,
+except that norm bounding weighs them up to the median.
 """
 
 
 def page(results: Results) -> str:
     """The whole page."""
-    parts = [_HEAD]
     runs = results.runs()
+    parts = [_HEAD, *_which(runs)]
     for split in ("test", "val"):
-        for track in dict.fromkeys(line["track"] for line in runs):
+        for track in TRACKS:
             found = [x for x in runs if x["track"] == track and x["scored_on"] == split]
             told = outcomes([x for x in found if x["cell"] == "attacked"])
             if told:
-                parts += [f"## Track {track}: {TRACKS[track].title}, {split} split\n"]
+                parts += [f"## Track {track}: {TRACKS[track].title} ({_split(split)})\n"]
                 parts += [*_rules(told), "", *_table(told), ""]
-            grants = drawn([x for x in found if x["cell"] == "drained"])
-            if grants:
-                parts += [f"## Track {track}: the budget, {split} split\n", *_grants(grants), ""]
+    parts += [*_budget(runs), *_masks(results.of("masks")), *_log(results)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _split(split: str) -> str:
+    return "test images" if split == "test" else "validation images, seeds for development"
+
+
+def _which(runs: Sequence[Line]) -> Iterator[str]:
+    """The rules that hold on every track that was confirmed."""
+    tested = [x for x in runs if x["scored_on"] == "test" and x["cell"] == "attacked"]
+    tracks = {x["track"]: outcomes([y for y in tested if y["track"] == x["track"]]) for x in tested}
+    yield f"## Which one\n\n{_GOALS}"
+    if not tracks:
+        yield "Nothing was confirmed on test images yet.\n"
+        return
+    good = [r for r in RULES if r != PLAIN and all(holds(found, r) for found in tracks.values())]
+    names = ", ".join(f"`{rule}`" for rule in good) or "none of the rules here"
+    yield f"They are reached on {' and '.join(sorted(tracks))} by {names}.\n"
+    yield "| rule | " + " | ".join(f"{t}: most lost, worst site, mark turns" for t in tracks) + " |"
+    yield "| --- " * (1 + len(tracks)) + "|"
+    for rule in RULES:
+        cells = [_short(found, rule) for found in tracks.values()]
+        yield f"| {rule} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _short(found: Sequence[Outcome], rule: str) -> str:
+    mine = [o for o in found if o.rule == rule and o.attack and o.attack not in ADAPTED]
+    if not mine:
+        return "-"
+    pooled, worst = (max(getattr(o, part).mean for o in mine) for part in _LOST)
+    turned = max(o.believed for o in mine if o.attack == "backdoor")
+    return f"{pooled:+.3f}, {worst:+.3f}, {turned:.0%}"
+
+
+_LOST = ("pooled_lost", "worst_lost")
 
 
 def _rules(found: Sequence[Outcome]) -> Iterator[str]:
     """One row for each rule: its worst attack."""
-    yield "| rule | most lost | at the worst site | backdoor believed | without attack | holds |"
-    yield "| --- " * 6 + "|"
+    yield (
+        "| rule | most lost | at the worst site | mark turns | quiet mark turns | "
+        "mark turns without attack | goals |"
+    )
+    yield "| --- " * 7 + "|"
     for rule in RULES:
-        mine = [o for o in found if o.rule == rule]
+        mine = [o for o in found if o.rule == rule and o.attack not in ADAPTED]
         if not mine:
             continue
         most = max(mine, key=lambda o: o.pooled_lost.mean)
         worst = max(mine, key=lambda o: o.worst_lost.mean)
-        clean = [o for o in mine if not o.attack]
-        fooled = [o.believed for o in mine if o.attack == "backdoor"]
         cells = [
             rule,
             f"{most.pooled_lost.mean:+.3f} ({most.attack or 'none'})",
             f"{worst.worst_lost.mean:+.3f} ({worst.attack or 'none'})",
-            f"{fooled[0]:.1%}" if fooled else "-",
-            f"{clean[0].believed:.1%}" if clean else "-",
-            "reference" if rule == PLAIN else ("yes" if holds(found, rule) else "no"),
+            *(_turns(found, rule, name) for name in ("backdoor", "quiet-backdoor", "")),
+            "reference" if rule == PLAIN else ("reached" if holds(found, rule) else "missed"),
         ]
         yield f"| {' | '.join(cells)} |"
 
 
+def _turns(found: Sequence[Outcome], rule: str, attack: str) -> str:
+    shares = [o.believed for o in found if (o.rule, o.attack) == (rule, attack)]
+    return f"{shares[0]:.1%}" if shares else "-"
+
+
 def _table(found: Sequence[Outcome]) -> Iterator[str]:
     yield (
-        "| attack | rule | n | pooled | lost (95 %) | worst site | lost (95 %) | mark believed | "
-        "attacker left out | others left out | near |"
+        "| attack | rule | n | pooled | lost (95 %) | worst site | lost (95 %) | mark turns | "
+        "attacker left out | others left out | within |"
     )
     yield "| --- " * 11 + "|"
     for attack in ("", *ATTACKS):
@@ -80,11 +148,73 @@ def _table(found: Sequence[Outcome]) -> Iterator[str]:
                 yield f"| {' | '.join(cells)} |"
 
 
-def _grants(found: Sequence[Drawn]) -> Iterator[str]:
-    yield "| policy | n | grants over honest ones | most in a seed |"
-    yield "| --- " * 4 + "|"
-    for d in found:
-        yield f"| {d.policy} | {len(d.seeds)} | x {d.ratio:.2f} | x {d.most:.2f} |"
+def _budget(runs: Sequence[Line]) -> Iterator[str]:
+    """What an inflating site draws."""
+    rows = []
+    for track in TRACKS:
+        lines = [x for x in runs if x["track"] == track and x["cell"] == "drained"]
+        for split in ("test", "val"):
+            found = drawn([x for x in lines if x["scored_on"] == split])
+            rows += [_grant(track, split, d) for d in found]
+    if rows:
+        yield (
+            "## The budget\n\nOne site reports all its cases as most uncertain, through six cycles "
+            f"of 24 and 5 x 48 labels. The goal: at most {DRAWN:g} times the grants that the same "
+            "site gets when it reports honestly. *All believed* is the same policy without its "
+            "guards (half of the budget equal, a site's mean held near the others').\n"
+        )
+        yield "| track | policy | n | grants over honest ones | most in a seed | goal |"
+        yield "| --- " * 6 + "|"
+        yield from rows
+        yield ""
+
+
+def _grant(track: str, split: str, d: Drawn) -> str:
+    judged = "reference"
+    if d.policy == next(iter(POLICIES)):
+        judged = "reached" if d.ratio <= DRAWN else "missed"
+    name = f"{track}, {'test' if split == 'test' else 'development'}"
+    return f"| {name} | {d.policy} | {len(d.seeds)} | x {d.ratio:.2f} | x {d.most:.2f} | {judged} |"
+
+
+def _masks(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What secure aggregation costs."""
+    newest = {line["network"]: line for line in lines}
+    if not newest:
+        return
+    yield (
+        "## What secure aggregation costs\n\nOne site's round of training, as Flower lays messages "
+        "out for the wire: SecAgg+ with masks among all six sites. It hides a site's update from a "
+        "server that keeps to the protocol, and no more ([privacy](privacy.md)); rules that "
+        f"compare updates are refused with it. The goals: at most {BYTES:g} times the bytes, and "
+        f"{MESSAGES} more messages.\n"
+    )
+    yield "| network | messages | more | bytes down | bytes up | both, over plain | goals |"
+    yield "| --- " * 7 + "|"
+    for network, line in newest.items():
+        plain, secure = line["plain"], line["secure"]
+        more = secure["messages"] - plain["messages"]
+        times = _both(secure) / _both(plain)
+        judged = "reached" if times <= BYTES and more <= MESSAGES else "missed"
+        cells = [
+            network, f"{plain['messages']:g} → {secure['messages']:g}", f"{more:g}",
+            *(f"{plain[way] / 1e3:,.0f} → {secure[way] / 1e3:,.0f} kB" for way in ("down", "up")),
+            f"x {times:.2f}", judged,
+        ]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _both(told: Mapping[str, float]) -> float:
+    return told["down"] + told["up"]
+
+
+def _log(results: Results) -> Iterator[str]:
+    """Every look at the test split, and every run that failed."""
+    looks, failed = results.of("confirmation"), results.of("failed")
+    yield f"## Looks at test images\n\n{len(looks)} lines, runs that failed: {len(failed)}.\n"
+    for line in looks:
+        yield f"* {line['when']}: {line['event']}, seeds {line['seeds']}"
 
 
 def _lost(measured: Measured) -> str:
