@@ -123,15 +123,19 @@ def test_a_page_with_nobody_before_it_counts_half_a_minute(
 
 
 def test_an_auditor_s_page_shows_the_log_and_no_case(
-    make_room: Made, serve: Made, screen_on: Made, until: Made
+    make_room: Made, serve: Made, screen_on: Made, pages: Made, until: Made
 ) -> None:
     room = make_room()
     room.open(3, 9)
     room.let_in(ann="reader", otto="auditor")
+    ann = pages(room, "ann")
+    ann.answer(ann.answer(ann.next()).json(), chosen=None)
+    assert ann.post("/api/undo", study=room.study.identity).status_code == 200
     screen = screen_on(serve(room))
     screen.sign_in("otto")
     until(lambda: screen.view == "audit" and "otto signed in" in screen.text("#audit-lines"))
     assert "NOT WHOLE" not in screen.text("#audit-chain")
+    assert "took back" in screen.text("#audit-lines")
     screen.page.select_option("#audit-kind", "left")
     until(lambda: screen.text("#audit-lines") == "")
     assert not screen.page.is_visible("#canvas")
