@@ -43,6 +43,7 @@ from daemons.secrets import new_tls_key, private_pem
 
 NOW = datetime.now(UTC)
 AUTHORITY, STRANGERS = new_authority("hospital", NOW), new_authority("strangers", NOW)
+_NEAR = "127.0.0.1"
 _EDGE = "edge-of-a-part"
 
 
@@ -185,7 +186,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Archive]]:
         server.context = context
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        archive.url = f"https://127.0.0.1:{server.server_port}/dicom-web"
+        archive.url = f"https://{_NEAR}:{server.server_port}/dicom-web"
         return archive
 
     yield start

@@ -27,6 +27,7 @@ LogIn = Callable[..., None]
 WORD = "word-of-the-site"
 FROM_FILE = {"token_file": "token"}
 Look = Callable[..., dict[str, Check]]
+NEAR = "127.0.0.1"
 SMITH = "SMITH-JANE"
 UNKNOWN = "no-such-archive.invalid"
 
@@ -98,7 +99,7 @@ def test_what_is_wrong_with_an_archive_is_told_apart(
     assert "for another name" in look(named)["1-certificate"].found
 
     (HomePaths(home).keys / "dicomweb.json").chmod(0o644)
-    away = f"https://127.0.0.1:{free_port()}/dicom-web"
+    away = f"https://{NEAR}:{free_port()}/dicom-web"
     checks = look(away)
     assert verdicts(checks) == "fail fail warn warn"
     assert "mode 0600" in checks["1-login"].found
