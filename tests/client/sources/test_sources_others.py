@@ -169,7 +169,7 @@ def test_what_is_no_source_is_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("where", "words"),
     [("https://", "no address"), ("https://<a b>/", "no address"), ("https://<h>/", "no address"),
-     ("ftp://h/", "begins with https"), ("empty", "is not mounted")],
+     ("ftp://<h>/", "begins with https"), ("empty", "is not mounted")],
 )  # fmt: skip
 def test_no_address_and_an_empty_mount(
     where: str, words: str, decoder: Decoder, tmp_path: Path
