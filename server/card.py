@@ -11,7 +11,15 @@ from strategies.metrics.bounds import LABELS, share
 def card_text(card: Mapping[str, Any]) -> str:
     """The card, in Markdown."""
     return "\n".join(
-        [*_head(card), *_origin(card), *_sites(card), *_metrics(card), *_limits(card), ""]
+        [
+            *_head(card),
+            *_origin(card),
+            *_sites(card),
+            *_metrics(card),
+            *_gain(card),
+            *_limits(card),
+            "",
+        ]
     )
 
 
@@ -105,6 +113,15 @@ def _unsettled(audit: Mapping[str, Any]) -> Iterator[str]:
         cells = ("not estimable" if n is None else f"{n:.3f}" for n in numbers)
         yield f"| {LABELS[name]} | {' | '.join(cells)} |"
     yield ""
+
+
+def _gain(card: Mapping[str, Any]) -> Iterator[str]:
+    """The newest comparison with asking at random, where the study had one."""
+    if card.get("gains"):
+        yield "## Was asking worth more than chance"
+        yield ""
+        yield card["gains"][-1]["words"]
+        yield ""
 
 
 def _limits(card: Mapping[str, Any]) -> Iterator[str]:

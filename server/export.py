@@ -20,6 +20,7 @@ from protocol.records import Arrays, SiteEvaluation
 from protocol.study import Study, document
 from server import account
 from server.card import card_text
+from server.gain import gains
 from server.home import ServerPaths
 from server.ledger import Ledger, Stage
 from server.models import ModelShelf
@@ -138,6 +139,7 @@ def _course(study: Study, ledger: Ledger, measured: Stage) -> dict[str, Any]:
         "budget": study.budget.total,
         "readings": readings,
         "audit": as_json(combine(audit, study.task)) if audit else None,
+        "gains": [g.document() for g in gains(ledger, study) if g.cycle <= measured.cycle],
         "first_step": committed[0].at.isoformat(),
         "last_step": committed[-1].at.isoformat(),
     }

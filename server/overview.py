@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +26,14 @@ _BROKEN = (OSError, sqlite3.Error, LookupError, TypeError, ValueError)
 @dataclass(frozen=True, slots=True)
 class StudyView:
     """One study: where it stands, and at each site in site order; `summary` is None if the
-    study's folder cannot be read.
+    study's folder cannot be read, `gain` what its newest comparison with asking at random says.
     """
 
     row: StudyRow
     summary: Summary | None
     standings: Mapping[str, str]
     told: Mapping[str, int]
+    gain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ def _view(paths: ServerPaths, shelf: PresenceShelf, row: StudyRow) -> StudyView:
         "SELECT site, sum(spent) FROM progress WHERE study = ? GROUP BY site", (row.identity,)
     )
     told = {str(site): int(count) for site, count in spent}
+    gain = ""
     try:
         known = summary(paths.studies / row.folder, row)
+        gain = _gain(paths.studies / row.folder)
     except _BROKEN:  # one broken folder hides no other study
         known = None
     return StudyView(
@@ -82,7 +86,23 @@ def _view(paths: ServerPaths, shelf: PresenceShelf, row: StudyRow) -> StudyView:
         known,
         {site: standings.get(site, "not told yet") for site in row.sites},
         {site: told.get(site, 0) for site in row.sites},
+        gain,
     )
+
+
+def _gain(folder: Path) -> str:
+    """What the newest comparison of a study says; only where there is one is numpy brought."""
+    file = folder / "ledger.db"
+    if not file.exists():
+        return ""
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        if not db.execute("SELECT 1 FROM steps WHERE step = 'compare'").fetchone():
+            return ""
+    from protocol.study import load
+    from server.gain import gains_in
+
+    found = gains_in(file, load(folder / "study.toml"))
+    return str(found[-1]["words"]) if found else ""
 
 
 def as_dict(seen: Overview) -> dict[str, Any]:
@@ -103,7 +123,8 @@ def _study(view: StudyView) -> dict[str, Any]:
         {"name": site, "standing": view.standings[site], "spent": view.told[site]}
         for site in view.row.sites
     ]
-    return row | known | {"sites": sites, "readable": view.summary is not None}
+    more = {"sites": sites, "readable": view.summary is not None, "gain": view.gain}
+    return row | known | more
 
 
 def _site(site: JoinedSite, presence: Presence | None) -> dict[str, Any]:
@@ -160,4 +181,5 @@ def _study_lines(view: StudyView) -> list[str]:
         where = f"{known.words}, {known.spent} of {known.budget} {known.unit} spent"
         where += f", {known.open} open" if known.open else ""
     each = [f"  {site}  {view.standings[site]}, {view.told[site]} spent" for site in row.sites]
-    return [f"study {row.name} ({row.identity[:12]})  {row.state}, {where}", *each]
+    advice = [f"  {view.gain}"] if view.gain else []
+    return [f"study {row.name} ({row.identity[:12]})  {row.state}, {where}", *each, *advice]

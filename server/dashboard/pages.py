@@ -10,6 +10,7 @@ from typing import Any
 from protocol.records import CycleRecord, SiteEvaluation, SiteProgress, SiteReport
 from protocol.study import Study
 from server import account
+from server.gain import gains
 from server.home import ServerPaths
 from server.ledger import Ledger, Stage
 from server.overview import days_left
@@ -80,6 +81,7 @@ def study(paths: ServerPaths, identity: str) -> dict[str, Any] | None:
             content["sites"] = _sites(registry, row, found["cycle"], content["cycles"])
             content["names"] = [METRICS[name].label for name in SHOWN]
             content["metrics"] = [] if ledger is None else list(_metrics(ledger, folder.study()))
+            content["gains"] = [] if ledger is None else list(_gains(ledger, folder.study()))
         return content
 
 
@@ -180,6 +182,12 @@ def _metrics(ledger: Ledger, study: Study) -> Iterator[dict[str, Any]]:
             cells = [_cell(metrics["pooled"].get(name)) for name in SHOWN]
             told_open = {"open": _open(metrics)}
             yield {"cycle": cycle, "spent": spent, "cells": cells, **told_open, **metrics}
+
+
+def _gains(ledger: Ledger, study: Study) -> Iterator[dict[str, Any]]:
+    """What each comparison with asking at random says."""
+    for found in gains(ledger, study):
+        yield found.document()
 
 
 def _open(metrics: Mapping[str, Any]) -> str:

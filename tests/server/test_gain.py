@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
+from jinja2 import Environment, FileSystemLoader
 
 from client.dispatch import answer
 from client.opening import open_home
 from client.steps.shares import shares
 from client.store.step_shelf import StepRefused
+from protocol.codec import pack
 from protocol.egress import Asking, KeptBack, described, release
 from protocol.gain import SiteGain, taken_apart, together
-from protocol.records import StepKey, UpdateNumbers
+from protocol.records import GlobalState, StepKey, UpdateNumbers
 from protocol.steps import Code, StepRequest
-from protocol.study import StudyError
+from protocol.study import StudyError, document
+from server import dashboard
+from server.dashboard.pages import study as study_page
 from server.events import Event
+from server.export import export_study
 from server.gain import gains
+from server.home import HomeConfig, ServerPaths, make_home
 from server.ledger import Ledger, Stage
+from server.overview import as_dict, as_text, overview
+from server.registry.registry import Registry
+from server.registry.study_shelf import StudyRow, StudyShelf
 
 World = Any
+DASHBOARD = Path(dashboard.__file__).parent
 GAIN = (
     "budget.total=72",
     "budget.per_cycle=24",
@@ -196,3 +209,38 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(
     with pytest.raises(StudyError, match=said) as refused:
         tiny_study("stopping.gain=end", *overrides)
     assert str(refused.value).startswith("stopping.gain = 'end': accepted is")
+
+
+def test_status_dashboard_and_card_tell_of_the_newest_comparison(
+    world: Callable[..., World], pools: tuple[int, ...], tmp_path: Path
+) -> None:
+    made = world(*GAIN, "stopping.gain=cycle", pools=pools)
+    made.run()
+    home = tmp_path / "home"
+    make_home(home, HomeConfig(address="localhost:4430"))
+    paths = ServerPaths(home)
+    folder = paths.studies / "here"
+    folder.parent.mkdir()
+    shutil.copytree(made.folder / "server", folder)
+    (folder / "study.toml").write_text(tomli_w.dumps(document(made.study)), encoding="utf-8")
+    (folder / "weights.safetensors").write_bytes(pack(GlobalState(made.weights)))
+    registry = Registry.open(paths.registry)
+    sites = tuple(made.homes)
+    StudyShelf(registry.connection).add(
+        StudyRow(made.study.identity, made.study.name, "here", "0" * 64, "Dr. Ada", sites, "ended")
+    )
+    with closing(ledger_of(made).connection):
+        newest = list(gains(ledger_of(made), made.study))[-1]
+    assert newest.words in as_text(overview(home))
+    assert as_dict(overview(home))["studies"][0]["gain"] == newest.words
+    shown = study_page(paths, made.study.identity)
+    assert shown is not None
+    assert [g["cycle"] for g in shown["gains"]] == [0, 1, 2]
+    templates = Environment(loader=FileSystemLoader(DASHBOARD / "templates"), autoescape=True)
+    html = templates.get_template("study.html.j2").render(refresh=9, **shown)
+    assert "Is asking worth more than chance?" in html
+    assert f"After cycle 3: {newest.verdict}" in html
+    card = export_study(paths, registry, made.study.name, tmp_path / "out")
+    registry.close()
+    assert card["gains"][-1]["words"] == newest.words
+    assert newest.words in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")

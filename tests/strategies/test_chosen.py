@@ -91,7 +91,8 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
         ),
         (
             {"stopping": {"rule": "now"}},
-            "stopping.rule = 'now': accepted is one of never, stabilised",
+            "stopping.rule = 'now': accepted is one of gain-per-hour, never, overall-uncertainty, "
+            "several, stabilised",
         ),
         ({"stopping": {"arguments": {"cycels": 2}}}, "stopping.rule = 'stabilised': "),
         ({"stopping": {"arguments": {"threshold": "high"}}}, "stopping.rule = 'stabilised': "),
