@@ -46,6 +46,11 @@ class Privacy(Section):
         description="multiplier of the training noise; without it what the budget leaves for "
         "each round",
     )
+    querying: Literal["given", "covered"] = Field(
+        "given",
+        description="given: epsilon holds for the chosen cases, and whether a patient was in the "
+        "pool is bounded by nothing; covered: for the choice, too, at about twice the noise",
+    )
     physical_batch: int = Field(
         32, ge=1, description="images whose gradients are in memory at once; changes no result"
     )

@@ -35,9 +35,12 @@ class Purpose(IntEnum):
     PRIVATE_TRAIN = 41
     PRIVATE_AUDIT = 42
     PRIVATE_LOCKED = 43
+    PRIVATE_THRESHOLD = 44
+    ONE_EACH = 45
     ARRIVAL = 50
     DIFFICULTY = 51
     SHARE = 52
+    CLUSTER = 53
 
 
 def generator(

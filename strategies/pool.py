@@ -59,12 +59,17 @@ class Needs:
             "labeled_targets" (m, classes) the labels,
             "head_weights" (classes, d) and
             "head_bias" (classes,) of the last linear layer: logits are features @ weights.T + bias,
-            "minutes" (n,) that one reading of the case is expected to take at this site.
+            "cluster_centres" (clusters, d) of the federation, for features of length 1, and
+            "cluster_turns" (clusters,) the order in which this site should ask about them,
+            "minutes" (n,) that one reading of the case is expected to take at this site,
+            "threshold" (1,) uncertainty, 0 to 1, that about `share` of the pool's cases reach.
         members: how many dropout passes "mc_probs" holds.
+        share: of "threshold".
     """
 
     signals: frozenset[str] = frozenset()
     members: int = 0
+    share: float = 0.0
 
     @property
     def models(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from client.audit.chain import note
-from client.privacy.accounting import Cost, best_order, epsilon, room
+from client.privacy.accounting import Cost, Mechanism, best_order, epsilon, room
 from client.store.privacy_shelf import Charge, Opened, Scope
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore, now
@@ -160,7 +160,8 @@ def recomputed(charges: Sequence[Charge], order: float) -> dict[Scope, float]:
 def _again(charge: Charge, order: float) -> float:
     if charge.mechanism == "public":
         return 0.0
-    return Cost("dp-sgd", charge.noise, charge.share, charge.steps).rdp(order)
+    mechanism: Mechanism = "dp-sgd-swap" if charge.mechanism == "dp-sgd-swap" else "dp-sgd"
+    return Cost(mechanism, charge.noise, charge.share, charge.steps).rdp(order)
 
 
 def _charge(key: StepKey, wanted: Wanted, order: float) -> Charge:

@@ -18,26 +18,31 @@ ORDERS = (*(1 + x / 4 for x in range(1, 28)), *(float(a) for a in range(8, 65)),
 _ENOUGH = 40.0  # in nats below the sum: terms that no longer count
 
 
+Mechanism = Literal["dp-sgd", "dp-sgd-swap", "gaussian"]
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """One charge: Gaussian noise, once or in several steps.
 
     Attributes:
         mechanism: "dp-sgd" is Gaussian noise on the sum over a Poisson sample of the patients;
-            "gaussian" the same on all of them, discrete where whole numbers are told.
+            "gaussian" the same on all of them, discrete where whole numbers are told;
+            "dp-sgd-swap" is "dp-sgd" where a patient more displaces another from those trained on.
         noise: standard deviation over the most that one patient changes; above 0.
         share: probability with which a patient is in a step's sample, in (0, 1].
         steps: how often.
     """
 
-    mechanism: Literal["dp-sgd", "gaussian"]
+    mechanism: Mechanism
     noise: float
     share: float = 1.0
     steps: int = 1
 
     def rdp(self, order: float) -> float:
         """The Rényi divergence of that order that it adds, in nats."""
-        return self.steps * subsampled(self.share, self.noise, order)
+        one = swapped if self.mechanism == "dp-sgd-swap" else subsampled
+        return self.steps * one(self.share, self.noise, order)
 
 
 def gaussian(noise: float, order: float) -> float:
@@ -69,6 +74,16 @@ def subsampled(share: float, noise: float, order: float) -> float:
     return max(0.0, moment) / (order - 1)
 
 
+def swapped(share: float, noise: float, order: float) -> float:
+    """Of one step where the neighbours differ by one patient in the other's place.
+
+    By way of the sample with neither: the weak triangle inequality (Mironov, CSF 2017, proposition
+    11, with p = q = 2).
+    """
+    there = subsampled(share, noise, 2 * order)
+    return (order - 0.5) / (order - 1) * there + subsampled(share, noise, 2 * order - 1)
+
+
 def epsilon(rdp: float, order: float, delta: float) -> float:
     """The epsilon that a Rényi divergence means at a delta; 0 where nothing was spent.
 
@@ -91,18 +106,20 @@ def best_order(budget: float, delta: float) -> float:
     return max(ORDERS, key=lambda order: room(budget, order, delta) / order)
 
 
-def noise_for(target: float, share: float, steps: int, order: float) -> float:
+def noise_for(
+    target: float, share: float, steps: int, order: float, mechanism: Mechanism = "dp-sgd"
+) -> float:
     """The least noise multiplier, to three decimals, whose steps cost at most the target.
 
     Raises:
         ValueError: the target is not above 0, or no noise up to 10,000 is enough.
     """
     low, high = 0, 10_000_000
-    if target <= 0 or Cost("dp-sgd", high / 1000, share, steps).rdp(order) > target:
+    if target <= 0 or Cost(mechanism, high / 1000, share, steps).rdp(order) > target:
         raise ValueError(f"a target of {target:.3g} nats: accepted is one that noise can meet")
     while high - low > 1:
         middle = (low + high) // 2
-        cost = Cost("dp-sgd", middle / 1000, share, steps).rdp(order)
+        cost = Cost(mechanism, middle / 1000, share, steps).rdp(order)
         low, high = (low, middle) if cost <= target else (middle, high)
     return high / 1000
 

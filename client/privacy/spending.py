@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from client.privacy.account import OverBudget, PrivacyAccount, Wanted
-from client.privacy.accounting import Cost, noise_for
+from client.privacy.accounting import Cost, Mechanism, noise_for
 from client.privacy.lost import settle
 from client.site import Site
 from client.store.privacy_shelf import Charge
@@ -14,9 +14,10 @@ from client.store.store import SiteStore
 from protocol.privacy import Privacy, planned_cycles
 from protocol.records import StepKey
 from protocol.study import Study
-from strategies.private import READS
+from strategies.private import READS, composes, reads_threshold
 
 POOL = "how many patients the pool has"
+THRESHOLD = "the uncertainty from which on cases are drawn"
 MASS = "the pool's uncertainty, summed up"
 TRAINING = "training"
 AUDIT = "answers and scores of the audit cases, counted"
@@ -57,7 +58,9 @@ def public_cases(store: SiteStore, study: Study, cycle: int) -> int:
 
 def _report(account: PrivacyAccount, study: Study, key: StepKey) -> list[Wanted]:
     """Each cycle has an even part of what is for statistics."""
-    told = (POOL, MASS) if "uncertainty" in READS[study.budget.policy] else (POOL,)
+    told = [POOL]
+    told += [MASS] if "uncertainty" in READS[study.budget.policy] else []
+    told += [THRESHOLD] if reads_threshold(study, key.cycle) else []
     part = _privacy(study).statistics * account.room() / planned_cycles(study) / len(told)
     cost = Cost("gaussian", _plain_noise(account, part))
     return [Wanted("training", what, cost) for what in told]
@@ -81,7 +84,12 @@ def _train(account: PrivacyAccount, study: Study, key: StepKey) -> list[Wanted]:
     share = min(1.0, study.training.batch_size / cases)
     steps = count_steps(study.training, cases)
     noise = _privacy(study).noise or _training_noise(account, study, key, share, steps)
-    return [Wanted("training", TRAINING, Cost("dp-sgd", noise, share, steps))]
+    return [Wanted("training", TRAINING, Cost(_mechanism(study), noise, share, steps))]
+
+
+def _mechanism(study: Study) -> Mechanism:
+    """What a patient more does to the cases trained on, where the choice is covered, too."""
+    return "dp-sgd-swap" if composes(study) else "dp-sgd"
 
 
 def _training_noise(
@@ -94,7 +102,7 @@ def _training_noise(
     open_rounds = max(planned_cycles(study) - key.cycle, 1) * rounds - key.round
     target = min(mine, account.left("training")) / open_rounds
     try:
-        return noise_for(target, share, steps, account.opened().order)
+        return noise_for(target, share, steps, account.opened().order, _mechanism(study))
     except ValueError:
         raise OverBudget("nothing is left for training") from None
 

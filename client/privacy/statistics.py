@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from client.privacy.account import OverBudget
 from client.privacy.chance import chance, discrete_gaussian
 from client.privacy.patients import sampled
-from client.privacy.spending import AUDIT, LOCKED, MASS, POOL
+from client.privacy.spending import AUDIT, LOCKED, MASS, POOL, THRESHOLD
 from client.scored_pool import ScoredPool
 from client.site import Site
 from client.store.privacy_shelf import Charge
@@ -28,6 +28,7 @@ SMALLEST = 10
 """A total of fewer patients is not told."""
 
 _CONFIDENCE_BINS = 4
+_LEVELS = 64  # of a threshold
 
 
 def private_report(
@@ -67,6 +68,36 @@ def private_report(
         labels=(0,) * classes,
         kept=((0,) * classes,) * classes,
     )
+
+
+def private_threshold(
+    site: Site, study: Study, scored: ScoredPool, uncertain: NDArray[np.float64], share: float
+) -> float:
+    """An uncertainty that about as many patients reach as the strategy wants, told with noise.
+
+    The exponential mechanism on ranks (Smith, STOC 2011), for one random case of each patient: a
+    patient moves a rank by at most one, and with weights exp(rank off / sigma) it costs what
+    Gaussian noise of sigma does (Cesar and Rogers, ALT 2021: an eighth of epsilon squared, with
+    epsilon 2 / sigma).
+
+    Args:
+        site: opened.
+        study: a private one, its report step charged.
+        scored: the pool.
+        uncertain: (n,) of its cases, 0 to 1.
+        share: of the patients that shall reach it.
+    """
+    key = StepKey(scored.study, scored.cycle, "report")
+    charges = {c.what: c for c in site.store.privacy.of_step(key)}
+    sigma = _charged(charges, THRESHOLD).noise
+    source = chance(site, study, key, Purpose.PRIVATE_THRESHOLD)
+    rows = sampled(site.store.cases.patients(scored.ids), 1.0, source)
+    levels = np.arange(_LEVELS) / _LEVELS
+    reach = (uncertain[rows] >= levels[:, None]).sum(axis=1)
+    off = np.abs(reach - share * len(rows))
+    weights = np.exp(-(off - off.min()) / sigma)
+    drawn = source.uniform(1)[0] * weights.sum()
+    return float(levels[min(int(np.searchsorted(weights.cumsum(), drawn)), _LEVELS - 1)])
 
 
 def private_evaluation(
@@ -180,4 +211,11 @@ def _made_up(
     return np.array(probs), np.array(answers)
 
 
-__all__ = ["AUDIT", "LOCKED", "SMALLEST", "private_evaluation", "private_report"]
+__all__ = [
+    "AUDIT",
+    "LOCKED",
+    "SMALLEST",
+    "private_evaluation",
+    "private_report",
+    "private_threshold",
+]

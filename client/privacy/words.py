@@ -89,7 +89,7 @@ def _line(thing: Mapping[str, Any], part: Mapping[str, Any]) -> str:
         return f"{thing['what']}: {thing['nats']:.3g} nats"
     total = sum(t["nats"] for t in part["charges"])
     share = thing["nats"] / total if total else 0.0
-    steps = f" ({thing['steps']:,} steps)" if thing["mechanism"] == "dp-sgd" else ""
+    steps = f" ({thing['steps']:,} steps)" if thing["mechanism"].startswith("dp-sgd") else ""
     return (
         f"{thing['what']}, {times}{steps}: {share:.0%} of what was spent, "
         f"noise {thing['least_noise']:g} or more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from client import kept_model, scored_pool
 from client.cost import expected_seconds
 from client.learning.committee import Seen, every_signal
 from client.minutes import expected_minutes
-from client.privacy.statistics import private_report
+from client.privacy.statistics import private_report, private_threshold
 from client.scored_pool import ScoredPool
 from client.site import Site
 from client.steps.outcome import Outcome, decided, network_of, strategy_of
@@ -31,14 +32,33 @@ def report(site: Site, study: Study, request: StepRequest) -> Outcome:
     if key.cycle == 0 and digest(request.arrays) != site.store.steps.weights(key.study):
         raise StepRefused(Code.CONFLICT, "the first weights are not those that were approved")
     scored = _score(site, study, request)
+    multi_label = study.task.multi_label
+    uncertain = uncertainty(scored.signals["probs"], multi_label=multi_label)
+    told = private_report(site, study, scored, uncertain) if study.privacy is not None else None
+    if strategy_of(site, study, key.cycle).needs.share:
+        threshold = _threshold(site, study, scored, uncertain, told)
+        scored = replace(scored, signals={**scored.signals, "threshold": np.array([threshold])})
     scored_pool.write(site.home, scored, sync=site.durable)
     if study.reading.show_ai == "after":
         kept_model.write(site.home, key.study, key.cycle, request.arrays, sync=site.durable)
-    if study.privacy is not None:
-        multi_label = study.task.multi_label
-        uncertain = uncertainty(scored.signals["probs"], multi_label=multi_label)
-        return Outcome(private_report(site, study, scored, uncertain))
-    return Outcome(_tell(site, study, scored))
+    return Outcome(told or _tell(site, study, scored))
+
+
+def _threshold(
+    site: Site,
+    study: Study,
+    scored: ScoredPool,
+    uncertain: NDArray[np.float64],
+    told: SiteReport | None,
+) -> float:
+    """What the strategy's share of the pool reaches; in a private study with noise.
+
+    0, so that every case reaches it, where the site told of no pool.
+    """
+    share = strategy_of(site, study, scored.cycle).needs.share
+    if told is not None:
+        return private_threshold(site, study, scored, uncertain, share) if told.pool else 0.0
+    return float(np.quantile(uncertain, 1 - share)) if len(uncertain) else 0.0
 
 
 def _score(site: Site, study: Study, request: StepRequest) -> ScoredPool:

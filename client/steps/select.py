@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from client import scored_pool
 from client.asked import check_grant
 from client.cost import expected_seconds, spent
+from client.privacy.chance import chance, rehearsal
+from client.privacy.patients import sampled
 from client.site import Site
 from client.steps.opinions import opinions
 from client.steps.outcome import Outcome, strategy_of
@@ -20,6 +23,7 @@ from protocol.seeds import Purpose as Stream
 from protocol.seeds import generator
 from protocol.steps import Code, Selected, StepRequest
 from protocol.study import Study
+from strategies.private import composes
 
 _SPARE = 2
 """In a budget of minutes, open this many times the cases expected, lest fast readers run dry."""
@@ -70,6 +74,8 @@ def _openings(site: Site, study: Study, key: StepKey, count: int) -> list[Openin
     wanted, extra = _training(site, study, key, cases - audits, explore)
     audit = [Opening(int(case), "audit") for case in left[: cases - len(wanted) - len(extra)]]
     mixed = _mix(wanted, [*audit[:audits], *extra], _rng(site, study, key, Stream.AUDIT))
+    if composes(study):  # as many audit cases as the grant says, however many patients there are
+        return mixed
     return [*mixed, *audit[audits:]]  # these fill what an exhausted pool leaves of the grant
 
 
@@ -85,6 +91,8 @@ def _training(
     if scored is None:
         raise StepRefused(Code.BAD_REQUEST, "a select step before its report step")
     ids = site.store.cases.pool(key.study, study.audit.patients, key.cycle)
+    if composes(study):
+        ids = _one_each(site, study, key, ids)
     ids, pool = scored.pool(ids, multi_label=study.task.multi_label)
     count = min(count, pool.size)
     explore = min(explore, count)
@@ -99,6 +107,18 @@ def _training(
         return [Opening(int(ids[i]), purpose, tuple(probs[i].tolist())) for i in rows]
 
     return openings(chosen, "query"), openings(random, "explore")
+
+
+def _one_each(site: Site, study: Study, key: StepKey, ids: Indices) -> Indices:
+    """One random case of every patient of whom none was opened before in the study.
+
+    So one patient more displaces one other at most, however many images there are of each.
+    """
+    cases, opened = site.store.cases, site.store.readings.opened
+    before = [o.case for c in range(key.cycle + 1) for o in opened(key.study, c, probs=False)]
+    known = cases.patients(np.array(before, dtype=np.int64))
+    left = ids[~np.isin(cases.patients(ids), known)]
+    return left[sampled(cases.patients(left), 1.0, chance(site, study, key, Stream.ONE_EACH))]
 
 
 def _mix(kept: list[Opening], aside: list[Opening], rng: np.random.Generator) -> list[Opening]:
@@ -122,6 +142,8 @@ def _share(share: float, cases: int) -> int:
 
 
 def _rng(site: Site, study: Study, key: StepKey, purpose: Stream) -> np.random.Generator:
+    if composes(study) and not rehearsal(site):  # the server knows the study's seed
+        return np.random.default_rng(int.from_bytes(os.urandom(32)))
     cold = key.cycle == 0 and purpose is Stream.QUERY
     return generator(
         study.seed, site.number, key.cycle, key.sequence, Stream.COLD_START if cold else purpose

@@ -43,7 +43,8 @@ class Charge:
         cycle: of the step, as round and sequence.
         step: of the model plane, "progress", or "restored".
         what: in a few plain words.
-        mechanism: "dp-sgd", "gaussian", "public" (nothing in it depends on data), or "restored".
+        mechanism: "dp-sgd", "dp-sgd-swap", "gaussian", "public" (nothing in it depends on data),
+            or "restored".
         noise: multiplier of the most that one patient changes, as `accounting.Cost`.
         share: of the patients in each step's sample.
         steps: how often.

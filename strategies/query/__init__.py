@@ -14,6 +14,7 @@ from strategies.query.cost_aware import CostAware
 from strategies.query.cost_weighted import CostWeighted
 from strategies.query.fairfal import FairFal
 from strategies.query.feal import Feal
+from strategies.query.federated_typiclust import FederatedTypiClust
 from strategies.query.logo import LoGo
 from strategies.query.maxherding import MaxHerding
 from strategies.query.powerbald import PowerBald
@@ -22,6 +23,7 @@ from strategies.query.ranking import top_k
 from strategies.query.scores import SCORED
 from strategies.query.stochastic import Stochastic
 from strategies.query.strategy import QueryStrategy, Scored
+from strategies.query.threshold_random import ThresholdRandom
 from strategies.query.typiclust import TypiClust
 from strategies.query.ward import Ward
 
@@ -31,9 +33,11 @@ QUERY: Mapping[str, Callable[..., QueryStrategy]] = {
     "batchbald": BatchBald,
     "powerbald": PowerBald,
     "stochastic": Stochastic,
+    "threshold-random": ThresholdRandom,
     "coreset": CoreSet,
     "badge": Badge,
     "typiclust": TypiClust,
+    "federated-typiclust": FederatedTypiClust,
     "probcover": ProbCover,
     "maxherding": MaxHerding,
     "alfa-mix": AlfaMix,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.clusters import CLUSTERS, LEAST
 from protocol.records import Indices
 from strategies.pool import Needs, Pool
 from strategies.query.distances import unit_cases
@@ -38,9 +39,9 @@ class FederatedTypiClust:
     out, before the budget is shared, are ours.
     """
 
-    clusters: int = 48
+    clusters: int = CLUSTERS
     neighbours: int = 20
-    least: int = 5
+    least: int = LEAST
 
     def __post_init__(self) -> None:
         """Refuse numbers that are too small."""
