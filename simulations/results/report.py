@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from simulations.attacks.privacy.told import kept
 from simulations.results import figures, hours, page, words
 from simulations.results.attacked import attacked
 from simulations.results.compare import compare
@@ -30,7 +31,7 @@ def write_report(outs: Sequence[Path], path: Path, choice: Choice | None = None)
     Raises:
         NotARun, NotPaired, CannotCompare: see `compare`; nothing is written.
     """
-    return written(path, render(compare(outs, choice)))
+    return written(path, render(compare(outs, choice), tuple(kept(outs))))
 
 
 def written(path: Path, page: str) -> Path:
@@ -49,9 +50,10 @@ def written(path: Path, page: str) -> Path:
     return path
 
 
-def render(comparison: Comparison) -> str:
+def render(comparison: Comparison, leaks: Sequence[page.Titled] = ()) -> str:
     """The report as one HTML document without script, font, address or date."""
-    return filled("report.html.j2", _results(comparison) | _evidence(comparison))
+    content = _results(comparison) | _evidence(comparison) | {"leaks": leaks}
+    return filled("report.html.j2", content)
 
 
 def filled(template: str, content: Mapping[str, object]) -> str:
