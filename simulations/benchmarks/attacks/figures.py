@@ -134,14 +134,9 @@ def auroc(run: Line, scope: str) -> float:
 
 def holds(found: Sequence[Outcome], rule: str) -> bool:
     """Whether a rule reaches the goals under every attack under which plain FedAvg does not."""
-    plain = {o.attack: o for o in found if o.rule == PLAIN}
-    return all(
-        near(o)
-        for o in found
-        if o.rule == rule
-        and o.attack in plain.keys() - {"", *ADAPTED}
-        and not near(plain[o.attack])
-    )
+    mine = {o.attack: o for o in found if o.rule == rule}
+    missed = {o.attack for o in found if o.rule == PLAIN and not near(o)} - {*ADAPTED}
+    return all(attack in mine and near(mine[attack]) for attack in missed)
 
 
 def near(outcome: Outcome) -> bool:
