@@ -21,6 +21,17 @@ def rows(room: Any, sql: str) -> list[tuple[Any, ...]]:
         return list(store.connection.execute(sql))
 
 
+def chosen_again(screen: Any) -> bool:
+    """Whether the first and third class, confidence 2 and the comment are there."""
+    every, page = f"[...document.querySelectorAll('{PRESSED}')].map(b => b.innerText)", screen.page
+    return bool(
+        screen.view == "desk"
+        and page.input_value("#comment") == "left base"
+        and [words.split()[1] for words in page.evaluate(every)] == ["clear", "effusion"]
+        and page.get_attribute("#confidence button:nth-child(2)", "aria-pressed") == "true"
+    )
+
+
 def test_what_is_chosen_outlives_a_reload_and_a_killed_browser(
     make_room: Made,
     serve: Made,
@@ -42,17 +53,7 @@ def test_what_is_chosen_outlives_a_reload_and_a_killed_browser(
     until(lambda: rows(room, "SELECT reader FROM drafts") == [("ann",)])
     screen.page.reload()
 
-    def back() -> bool:
-        every = f"[...document.querySelectorAll('{PRESSED}')].map(b => b.innerText)"
-        page = screen.page
-        return (
-            screen.view == "desk"
-            and page.input_value("#comment") == "left base"
-            and [words.split()[1] for words in page.evaluate(every)] == ["clear", "effusion"]
-            and page.get_attribute("#confidence button:nth-child(2)", "aria-pressed") == "true"
-        )
-
-    until(back)
+    until(lambda: chosen_again(screen))
     assert screen.page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
     screen.press("2")
     until(lambda: "[1, 1, 1]" in rows(room, "SELECT content FROM drafts")[0][0])
@@ -64,7 +65,7 @@ def test_what_is_chosen_outlives_a_reload_and_a_killed_browser(
     until(lambda: screen.view in ("door", "desk"))
     if screen.view == "door":
         screen.sign_in("ann")
-    until(back)
+    until(lambda: chosen_again(screen))
     screen.press("Enter")
     until(lambda: rows(room, "SELECT value, confidence, comment FROM readings"))
     assert rows(room, "SELECT value, confidence, comment FROM readings") == [
