@@ -88,6 +88,23 @@ class Coming:
 
 
 @dataclass(frozen=True, slots=True)
+class Gained:
+    """A comparison with asking at random; see `strategies.stopping.gain.Gain`.
+
+    Attributes:
+        metrics: estimate, low and high by metric; None where not estimable.
+    """
+
+    cycle: int
+    labels: int
+    apart: int
+    cases: int
+    metrics: Mapping[str, tuple[float | None, float | None, float | None]]
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """`simulation.json`: which arms and seeds were asked for, on what data and sites."""
 
@@ -124,6 +141,7 @@ class Run:
             the choice of cases ("covered"); empty where the study is not private.
         arrivals: for each cycle that patients came before: how many cases, of which class, and
             whether from a new scanner; empty where the pools did not change.
+        gains: what each comparison with asking at random said, oldest first.
     """
 
     arm: str
@@ -142,6 +160,7 @@ class Run:
     backdoor: float | None = None
     privacy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     arrivals: tuple[Coming, ...] = ()
+    gains: tuple[Gained, ...] = ()
 
     def labels_at(self, cycle: Cycle) -> int:
         """Training labels of all sites so far.

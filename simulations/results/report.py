@@ -14,6 +14,7 @@ from simulations.results.compare import compare
 from simulations.results.comparison import MEASURES, Comparison
 from simulations.results.outcomes import Choice
 from simulations.results.private import private
+from simulations.results.worth import worth
 from strategies.metrics.table import METRICS
 
 
@@ -119,6 +120,7 @@ def _evidence(comparison: Comparison) -> dict[str, object]:
         "private": private(comparison),
         "audit": page.audit(comparison),
         "advice": page.advice(comparison),
+        "worth": worth(comparison),
         "origins": page.origins(runs.runs),
         "resolved": runs.runs[0].study,
         "resolved_of": f"{runs.runs[0].arm}, seed {runs.runs[0].seed}",

@@ -18,6 +18,7 @@ from simulations.results.records import Cycle
 from simulations.results.report import write_report
 from simulations.results.runs import load
 from simulations.results.tables import to_json
+from simulations.results.worth import worth
 
 Simulated = Callable[..., Path]
 
@@ -103,3 +104,28 @@ def test_json_tells_the_days_to_a_target(simulated: Simulated) -> None:
     arm = document["arms"]["coreset"]  # type: ignore[index, call-overload]
     assert arm["days_to_98"] is None or arm["days_to_98"] > 0  # type: ignore[index, call-overload, operator]
     assert "days_to_99" in arm  # type: ignore[operator]
+
+
+def test_the_report_tells_what_a_comparison_with_random_said_beside_what_was_so(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    out = simulated()
+    assert worth(compare([out])) is None
+    for seed in (0, 1, 2):
+        run = out / "coreset" / f"seed-{seed}" / "run.json"
+        metrics = {"auroc": [0.02 * seed, -0.01, 0.03], "brier": [None] * 3}
+        verdict = "cannot tell" if seed else "better"
+        gain = {"cycle": 4, "labels": 60, "apart": 12, "cases": 50, "metrics": metrics}
+        told = gain | {"verdict": verdict, "words": f"seed {seed} said so"}
+        run.write_text(json.dumps(json.loads(run.read_text()) | {"gains": [told]}))
+    found = worth(compare([out]))
+    assert found is not None
+    assert len(found.rows) == 1
+    row = found.rows[0]
+    assert row[:2] == ("coreset", "better in 1, cannot tell in 2")
+    assert row[2:6] == ("+0.020", "60", "12", "50")
+    assert row[6].startswith("+0.")
+    assert row[7] == "seed 0 said so"
+    assert (
+        "Is asking worth more than chance?" in write_report([out], tmp_path / "a.html").read_text()
+    )
