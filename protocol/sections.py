@@ -270,13 +270,19 @@ class ReadingRule(Section):
 class Aggregation(Section):
     """How the server averages."""
 
-    name: str = Field("fedavg", min_length=1, description="a name of the aggregator table")
+    name: str = Field(
+        "fedavg",
+        min_length=1,
+        description="multi-krum where one of five sites or more may be broken or dishonest (see "
+        "docs/benchmarks-attacks.md); a name of the aggregator table",
+    )
     arguments: Arguments = Field(default_factory=dict, description="of the aggregator")
     quorum: float = Field(1.0, gt=0, le=1, description="share of the sites that must answer a step")
     secure: bool = Field(
         False,
         description="the server sees the sum of the sites' updates, and no update of one site "
-        "(SecAgg+); asks for 3 sites or more",
+        "(SecAgg+), if it keeps to the protocol; asks for 3 sites or more, and refuses aggregators "
+        "that compare updates",
     )
 
 
