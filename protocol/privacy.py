@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -60,6 +61,28 @@ def planned_cycles(study: Study) -> int:
     """Cycles that the budget of readings lasts, if every grant is spent."""
     first = study.budget.first or study.budget.per_cycle
     return 1 + max(0, math.ceil((study.budget.total - first) / study.budget.per_cycle))
+
+
+def training_part(study: Study, rounds: Sequence[tuple[int, int]]) -> float:
+    """The part that rounds that follow each other have of what was left for training before them.
+
+    A round weighs as much as the readings that the budget plans up to its cycle: noise hides few
+    labels more than many. Rounds beyond the last planned cycle have all that is left.
+
+    Args:
+        study: a private one.
+        rounds: cycle and round of each, at least one, in order.
+    """
+    first = study.budget.first or study.budget.per_cycle
+
+    def weight(cycle: int) -> float:
+        return min(first + cycle * study.budget.per_cycle, max(study.budget.total, first))
+
+    cycle, begun = rounds[0]
+    last = max(planned_cycles(study) - 1, cycle)
+    each = study.training.rounds_per_cycle
+    whole = sum(each * weight(c) for c in range(cycle, last + 1)) - begun * weight(cycle)
+    return min(1.0, sum(weight(c) for c, _ in rounds) / whole)
 
 
 def check_private(study: Study) -> None:

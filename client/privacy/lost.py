@@ -3,7 +3,7 @@
 The server's countersigned heads show that a database is an old copy (`Errands.compare`). Which
 steps were paid for since it was made is not in it; but the server asks steps in order, so every
 step before the one it asks now, and that one, may have been answered already. What those cost is
-public: an even part each of what the copy still had.
+public: their parts of what the copy still had.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from client.privacy.account import PrivacyAccount
 from client.store.privacy_shelf import Scope
 from client.store.store import SiteStore
-from protocol.privacy import planned_cycles
+from protocol.privacy import planned_cycles, training_part
 from protocol.records import StepKey
 from protocol.study import Study
 
@@ -50,11 +50,11 @@ def lost(account: PrivacyAccount, study: Study, key: StepKey) -> dict[Scope, flo
     measured = {(c.cycle, c.round) for c in known if c.step == "evaluate"}
     past = key.cycle * rounds
     trained = past + (key.round + 1 if key.step == "train" else rounds * (key.step == "evaluate"))
-    missing = max(0, trained - len(had["train"]))
+    asked = [divmod(number, rounds) for number in range(trained)]
+    missing = [one for one in asked if one > max(had["train"], default=(-1, 0))]
     room, share = account.room(), study.privacy.statistics
     spent = sum(c.rdp for c in known if c.step == "train")
-    open_rounds = max(cycles * rounds - len(had["train"]), missing, 1)
-    training = missing * ((1 - share) * room - spent) / open_rounds
+    training = training_part(study, missing) * ((1 - share) * room - spent) if missing else 0.0
     if study.privacy.noise is not None and missing:
         training = account.left("training")
     reports = max(0, key.cycle + 1 - len(had["report"])) * share * room / cycles

@@ -11,7 +11,7 @@ from client.privacy.lost import settle
 from client.site import Site
 from client.store.privacy_shelf import Charge
 from client.store.store import SiteStore
-from protocol.privacy import Privacy, planned_cycles
+from protocol.privacy import Privacy, planned_cycles, training_part
 from protocol.records import StepKey
 from protocol.study import Study
 from strategies.private import READS, composes, reads_threshold
@@ -75,7 +75,7 @@ def _close(account: PrivacyAccount, study: Study, key: StepKey) -> list[Wanted]:
 
 
 def _train(account: PrivacyAccount, study: Study, key: StepKey) -> list[Wanted]:
-    """Each round has an even part of what is left for training."""
+    """Each round has its part of what is left for training, by the labels of its cycle."""
     from client.learning.train import count_steps  # brings torch, as the step does
 
     cases = public_cases(account.store, study, key.cycle)
@@ -98,9 +98,8 @@ def _training_noise(
     charges = account.store.privacy.all(study.identity)
     spent = sum(c.rdp for c in charges if c.scope == "training" and c.step == "train")
     mine = (1 - _privacy(study).statistics) * account.room() - spent
-    rounds = study.training.rounds_per_cycle
-    open_rounds = max(planned_cycles(study) - key.cycle, 1) * rounds - key.round
-    target = min(mine, account.left("training")) / open_rounds
+    part = training_part(study, [(key.cycle, key.round)])
+    target = min(mine, account.left("training")) * part
     try:
         return noise_for(target, share, steps, account.opened().order, _mechanism(study))
     except ValueError:

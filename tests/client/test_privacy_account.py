@@ -26,6 +26,7 @@ from client.privacy.lost import forgot
 from client.privacy.words import document, plan_words, text
 from client.site import Arrival, Site, enrol
 from protocol.codec import digest
+from protocol.privacy import training_part
 from protocol.records import Grant, SiteEvaluation, SiteReport, SiteUpdate, StepKey
 from protocol.steps import Code, Reply, Selected, StepRequest
 from protocol.study import Study, StudyError, parse
@@ -231,10 +232,19 @@ def test_privacy_account_a_restored_copy_charges_what_it_forgot_before_anything_
     _ask(site, study, "train", round_=1)  # round 0 was answered by what was lost
     rows = [c for c in site.store.privacy.all(study.identity) if c.mechanism == "restored"]
     training = [c for c in rows if c.scope == "training" and c.rdp > 0]
-    fair = 0.9 * account.room() / 4  # two cycles of two rounds
-    assert training[-1].rdp == pytest.approx(2 * fair)
-    assert site.store.privacy.spent(study.identity, "training") >= before + 2 * fair
+    lost = 0.9 * account.room() * 2 / 6  # two rounds of weight 1, of which two of weight 2 follow
+    assert training[-1].rdp == pytest.approx(lost)
+    assert site.store.privacy.spent(study.identity, "training") >= before + lost
     assert account.epsilon("training") <= 4.0 + 1e-6
+
+
+def test_privacy_account_rounds_share_out_what_is_left_by_their_labels() -> None:
+    study = _study()  # two cycles of two rounds, 12 and 24 readings
+    assert training_part(study, [(0, 0)]) == pytest.approx(1 / 6)
+    assert training_part(study, [(0, 1)]) == pytest.approx(1 / 5)
+    assert training_part(study, [(1, 0)]) == pytest.approx(1 / 2)
+    assert training_part(study, [(0, 1), (1, 0)]) == pytest.approx(3 / 5)
+    assert training_part(study, [(1, 1)]) == training_part(study, [(7, 1)]) == 1.0
 
 
 def test_privacy_account_the_audit_log_carries_the_total(site: Site) -> None:
