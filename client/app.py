@@ -42,7 +42,7 @@ def build(open_site: OpenSite) -> ClientApp:
     """A ClientApp for the sites that `open_site` finds; it is asked anew for every message."""
     app = SiteApp()
     app.unknown = _on_message("", open_site)
-    for name in ("hello", "report", "select", "close", "compare"):
+    for name in ("hello", "report", "cluster", "select", "close", "compare"):
         app.query(name)(_on_message(name, open_site))
     app.train()(_on_train(open_site))
     app.evaluate()(_on_message("evaluate", open_site))

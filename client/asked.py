@@ -9,12 +9,14 @@ from __future__ import annotations
 from client.cost import spent
 from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
+from protocol.clusters import TAKE, TELL, asks_by_clusters
 from protocol.gain import QUERIED, taken_apart
 from protocol.records import Grant, StepKey
 from protocol.steps import Code, StepRequest
 from protocol.study import Study
 
 _MODEL = ("report", "train", "evaluate", "compare")
+_ARRAYS = (*_MODEL, "cluster")
 _NEWEST = 2**63  # SQLite's integers end here
 
 
@@ -33,7 +35,7 @@ def check_request(study: Study, request: StepRequest) -> None:
         raise StepRefused(Code.BAD_REQUEST, "a cycle, round or sequence that the study has not")
     if not 0 <= request.epoch < _NEWEST:
         raise StepRefused(Code.BAD_REQUEST, "an epoch that no start of the server has")
-    if (request.arrays and key.step not in _MODEL) or (request.grant and key.step != "select"):
+    if (request.arrays and key.step not in _ARRAYS) or (request.grant and key.step != "select"):
         raise StepRefused(Code.BAD_REQUEST, f"a {key.step} step with what does not belong to it")
 
 
@@ -43,6 +45,8 @@ def _has_round(study: Study, key: StepKey) -> bool:
         return 0 <= key.round < rounds
     if key.step == "evaluate":  # the first weights, and the model at the end of each cycle
         return key.round == rounds or (key.cycle, key.round) == (0, 0)
+    if key.step == "cluster":
+        return key.round in (TELL, TAKE) and asks_by_clusters(study)
     if key.step == "compare":
         return key.round == rounds and study.stopping.gain != "never"
     return key.round == 0

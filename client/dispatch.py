@@ -28,6 +28,12 @@ def _report(site: Site, study: Study, request: StepRequest) -> Outcome:
     return report(site, study, request)
 
 
+def _cluster(site: Site, study: Study, request: StepRequest) -> Outcome:
+    from client.steps.cluster import cluster
+
+    return cluster(site, study, request)
+
+
 def _select(site: Site, study: Study, request: StepRequest) -> Outcome:
     from client.steps.select import select
 
@@ -54,6 +60,7 @@ def _compare(site: Site, study: Study, request: StepRequest) -> Outcome:
 
 STEPS: Mapping[str, Callable[[Site, Study, StepRequest], Outcome]] = {
     "report": _report,
+    "cluster": _cluster,
     "select": _select,
     "train": _train,
     "evaluate": _evaluate,

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from protocol.clusters import asks_by_clusters
 from protocol.coordination import STANDINGS
+from protocol.egress_clusters import clusters_of
 from protocol.egress_fields import Counts, Flag, Number, OneOf, Rule, Taken, Text, Whole
 from protocol.egress_measured import Crossed, Measured
 from protocol.egress_parts import Array, AsAsked, Perhaps, Several, Table
@@ -38,6 +40,7 @@ TITLES: Mapping[str, str] = {
     "SiteUpdate": "The trained model",
     "SecAgg": "A part of the masked sum",
     "SiteEvaluation": "Sums over the audit cases",
+    "SiteClusters": "Means and counts of large clusters of cases",
     "SiteGain": "The same sums of two models, to hold asking against asking at random",
     "Refusal": "That a step was not done",
     "Arrival": "The greeting of a connection",
@@ -112,6 +115,8 @@ def model_plane(asking: Asking) -> Mapping[str, Line]:
     compared = asking.study.stopping.gain != "never"
     rounds = (3 if compared else 1) * asking.study.training.rounds_per_cycle
     gain = {"SiteGain": Line(TITLES["SiteGain"], _gain(asking), "at most once a cycle", 2)}
+    rule = clusters_of(asking.study, _own(asking))
+    told = {"SiteClusters": Line(TITLES["SiteClusters"], rule, "twice a cycle", 5)}
     return {
         "Hello": Line(TITLES["Hello"], _hello(asking), "when the server starts", 500),
         "SiteReport": Line(TITLES["SiteReport"], _report(asking), "once a cycle", 5),
@@ -122,16 +127,12 @@ def model_plane(asking: Asking) -> Mapping[str, Line]:
             TITLES["SiteEvaluation"], _evaluation(asking), "once a cycle, and before the first", 3
         ),
         **(gain if compared else {}),
+        **(told if asks_by_clusters(asking.study) else {}),
         "Refusal": REFUSAL,
     }
 
 
-_STANDING = Table(
-    {
-        "study": _HASH,
-        "state": OneOf(STANDINGS),
-    }
-)
+_STANDING = Table({"study": _HASH, "state": OneOf(STANDINGS)})
 _HEAD = Table(
     {
         "lines": _BIG,

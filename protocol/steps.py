@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from protocol.clusters import SiteClusters
 from protocol.gain import SiteGain
 from protocol.records import (
     Arrays,
@@ -31,6 +32,7 @@ MESSAGE_TYPES: Mapping[str, str] = {
     "close": "query.close",
     "train": "train",
     "evaluate": "evaluate",
+    "cluster": "query.cluster",
     "compare": "query.compare",
 }
 """Flower's message type of each step."""
@@ -67,7 +69,8 @@ class StepRequest:
     Attributes:
         key: the step's identity.
         epoch: grows with every start of the ServerApp; a site refuses a lower one than it knows.
-        arrays: the global model's parameters, of "compare" those of two models; empty for "hello".
+        arrays: the global model's parameters, of "compare" those of two models; of "cluster" the
+            federation's clusters; empty for "hello".
         grant: of this site; only for "select".
     """
 
@@ -103,7 +106,15 @@ class Refusal:
 
 
 Reply: TypeAlias = (
-    Hello | SiteReport | Selected | SiteProgress | SiteUpdate | SiteEvaluation | SiteGain | Refusal
+    Hello
+    | SiteReport
+    | SiteClusters
+    | Selected
+    | SiteProgress
+    | SiteUpdate
+    | SiteEvaluation
+    | SiteGain
+    | Refusal
 )
 
 REPLIES: Mapping[str, type[Reply]] = {
@@ -113,6 +124,7 @@ REPLIES: Mapping[str, type[Reply]] = {
     "close": SiteProgress,
     "train": SiteUpdate,
     "evaluate": SiteEvaluation,
+    "cluster": SiteClusters,
     "compare": SiteGain,
 }
 """What each step is answered with, unless it is refused."""

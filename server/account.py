@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from protocol.clusters import SiteClusters
 from protocol.gain import SiteGain
 from protocol.records import Grant, SiteEvaluation, SiteProgress, SiteReport, UpdateNumbers
 from protocol.steps import Selected
@@ -24,6 +25,7 @@ KINDS: Mapping[str, type] = {
     "settle": SiteProgress,
     "train": UpdateNumbers,
     "evaluate": SiteEvaluation,
+    "cluster": SiteClusters,
     "compare": SiteGain,
 }
 """What a committed step keeps of each site. "deadline" holds those who were not done by then."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from protocol.records import CycleRecord, GlobalState, SiteEvaluation
 from server import account
+from server.clusters import handed_out
 from server.cycle import Coordination, evaluated, grants, opened, reports
 from server.events import Event
 from server.gain import compared
@@ -70,6 +71,7 @@ def _cycle(
     if not any(report.capacity for report in told.values()):
         last_call(c, past)
         return None
+    handed_out(c, cycle)
     shared = grants(c, cycle, told, past)
     opened(c, cycle, shared)
     read = Reading(c, cycle, told, shared, past).done()

@@ -19,7 +19,9 @@ from strategies.stopping import STOPPING, Stopping
 
 T = TypeVar("T")
 
-UNTRAINED = frozenset({"features", "labeled_features", "labeled_targets"})
+UNTRAINED = frozenset(
+    {"features", "labeled_features", "labeled_targets", "cluster_centres", "cluster_turns"}
+)
 """Signals that mean something before the first training: distances between images, labels."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from protocol.clusters import check_clusters
+from protocol.clusters import NAME, asks_by_clusters
 from protocol.study import Study, StudyError
 
 READS: Mapping[str, frozenset[str]] = {
@@ -50,7 +50,7 @@ def check_choices(study: Study) -> None:
     Raises:
         StudyError: one sentence that begins with the study's key.
     """
-    check_clusters(study)
+    _check_clusters(study)
     if study.privacy is None:
         return
     if study.budget.policy not in READS:
@@ -83,3 +83,15 @@ def _check_covered(study: Study) -> None:
                 f"{key} = {name!r}: it looks at all cases to choose some, accepted with "
                 f'privacy.querying = "covered" is one of {", ".join(sorted(PER_RECORD))}'
             )
+
+
+def _check_clusters(study: Study) -> None:
+    """Refuse clusters where what a site tells of must be noisy or masked."""
+    if not asks_by_clusters(study) or (study.privacy is None and not study.aggregation.secure):
+        return
+    key = "query.strategy" if study.query.strategy == NAME else "query.cold_start"
+    where = "in a private study" if study.privacy is not None else "where aggregation.secure = true"
+    raise StudyError(
+        f"{key} = {NAME!r}: means of features leave each site as they are, accepted is another "
+        f"strategy {where}"
+    )

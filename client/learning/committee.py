@@ -93,6 +93,11 @@ def every_signal(
             found |= {before + name: said[name] for name in wanted}
     if "ensemble_probs" in needs.signals:
         found["ensemble_probs"] = np.stack([found[m + "probs"] for m in MODELS], axis=1)
+    if (
+        "cluster_centres" in needs.signals
+    ):  # of the site alone, until the federation's are handed out
+        found["cluster_centres"] = np.empty((0, found["features"].shape[1]))
+        found["cluster_turns"] = np.empty(0)
     return frozen({name: array for name, array in found.items() if name in needs.signals})
 
 

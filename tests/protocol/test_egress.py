@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol.clusters import SiteClusters
 from protocol.codec import encode
 from protocol.egress import (
     Asking,
@@ -44,11 +45,9 @@ STUDY = parse(
     {
         "schema": 1,
         "name": "three",
-        "task": {
-            "image": [1, 8, 8],
-            "classes": [{"name": n, "definition": n} for n in ("a", "b", "c")],
-        },
+        "task": {"image": [1, 8, 8], "classes": [{"name": n, "definition": n} for n in "abc"]},
         "budget": {"total": 24, "per_cycle": 12},
+        "query": {"strategy": "federated-typiclust"},
         "stopping": {"gain": "end"},
     }
 )
@@ -94,6 +93,7 @@ GOOD: Mapping[str, Any] = {
     "SiteProgress": SiteProgress("north", 4, -1, 4, 1.5),
     "SiteUpdate": SiteUpdate("north", ASKED, 3.0, 0.7, 10),
     "SiteEvaluation": SiteEvaluation("north", evaluation(), None),
+    "SiteClusters": SiteClusters("north", np.full((2, 7), 0.5, np.float32), (5, 9), (0, 2)),
     "SiteGain": SiteGain(
         "north",
         9,

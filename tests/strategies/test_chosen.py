@@ -140,7 +140,7 @@ def test_refusals_name_the_key_the_value_and_what_is_accepted(
 def test_cold_start_asks_no_untrained_model_what_it_believes(name: str) -> None:
     believes = QUERY[name]().needs.signals - UNTRAINED
     asked = study({"query": {"cold_start": name}})
-    cold = {"random", "coreset", "typiclust", "probcover", "maxherding"}
+    cold = {"random", "coreset", "typiclust", "federated-typiclust", "probcover", "maxherding"}
     assert bool(believes) == (name not in cold)
     if not believes:
         decisions(asked)
