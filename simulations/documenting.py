@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -20,23 +19,10 @@ from protocol.study import load
 from server.cli import app as server
 from simulations.cli import app
 from simulations.command import study_path
+from simulations.strategy_pages import strategy_pages
 from simulations.template import template
-from strategies.aggregation import AGGREGATION
-from strategies.budget import BUDGET
-from strategies.consensus import CONSENSUS
-from strategies.pool import Needs
-from strategies.private import READS, rule_of
-from strategies.query import QUERY
-from strategies.stopping import STOPPING
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-_TABLES: tuple[tuple[str, str, Mapping[str, Callable[..., object]]], ...] = (
-    ("Query strategies", "query.strategy", QUERY),
-    ("Budget policies", "budget.policy", BUDGET),
-    ("Aggregators", "aggregation.name", AGGREGATION),
-    ("Consensus", "reading.consensus", CONSENSUS),
-    ("Stopping rules", "stopping.rule", STOPPING),
-)
 
 
 def pages() -> dict[Path, str]:
@@ -44,7 +30,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "cli.md": "\n".join(_commands()),
         DOCS / "study-file.md": _study_file(),
-        DOCS / "strategies.md": "\n".join(_strategies()),
+        **strategy_pages(DOCS),
         DOCS / "records.md": "\n".join(_records()),
     }
 
@@ -113,45 +99,6 @@ def _study_file() -> str:
         "keys, wrong types and impossible combinations are refused in one sentence.\n\n"
         f"```toml\n{template('my-study')}```\n"
     )
-
-
-def _strategies() -> Iterator[str]:
-    yield "# Strategies and policies\n"
-    yield "One row of a table each; add your own as one dataclass and one row.\n"
-    for title, key, table in _TABLES:
-        yield f"## {title} (`{key}`)\n"
-        if table is QUERY:
-            yield _ABOUT_QUERIES
-        for name, row in sorted(table.items()):
-            yield f"### `{name}`\n"
-            yield f"{inspect.getdoc(row) or ''}\n"
-            if table is QUERY:
-                yield _looked_at(QUERY[name]().needs)
-            signature = str(inspect.signature(row)).split(" ->")[0]
-            if table is QUERY:
-                yield f"In a private study: it {rule_of(name)}.\n"
-            if table is BUDGET:
-                yield f"In a private study: {'accepted' if name in READS else 'refused'}.\n"
-            yield f"Arguments: `{signature}`\n" if signature != "()" else "No arguments.\n"
-
-
-_ABOUT_QUERIES = (
-    "Every published method here is our re-implementation from its paper, and from its authors' "
-    "code where the entry says so; what differs is said. n cases in the pool, m labeled, k picks, "
-    "d features. A strategy sees only the signals it names, computed once at the report step. The "
-    "global model's cost the report's own pass over the pool. The site's own models never leave "
-    "it: `local` is the global one after one more round of the site's training (one round and one "
-    "pass), `scratch` is trained on the site's labels alone (at most 50 passes over them and 500 "
-    "steps, and one pass over the pool). In the first cycle, and at a site without labels, the "
-    "cold start is asked instead of a strategy that looks at them.\n"
-)
-
-
-def _looked_at(needs: Needs) -> str:
-    """The signals that a strategy with default arguments looks at, and the models behind them."""
-    signals = ", ".join(f"`{name}`" for name in sorted(needs.signals)) or "none"
-    models = f"; models: {', '.join(sorted(needs.models))}" if needs.models else ""
-    return f"Signals: {signals}{models}.\n"
 
 
 def _records() -> Iterator[str]:

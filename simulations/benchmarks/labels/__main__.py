@@ -23,6 +23,7 @@ from simulations.benchmarks.labels.page import page
 from simulations.benchmarks.labels.programme import everything, quick
 from simulations.benchmarks.labels.recipe import CELLS
 from simulations.benchmarks.labels.results import Results
+from simulations.benchmarks.labels.summary import SUMMARY, written
 from simulations.benchmarks.labels.tracks import TRACKS, check_seed
 from simulations.benchmarks.labels.work import confirmation, unknown, work
 
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text)
     else:
         PAGE.write_text(text, encoding="utf-8")
+        SUMMARY.write_text(written(results), encoding="utf-8")
         print(f"The page: {PAGE.relative_to(ROOT)}")
     return int(failed > 0)
 

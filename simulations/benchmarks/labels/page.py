@@ -40,7 +40,7 @@ A budget policy shares the first labels, too, so its arms may begin otherwise.
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """The runs of one table."""
 
     track: Track
@@ -52,7 +52,7 @@ class _Group:
 def page(results: Results) -> str:
     """The whole page."""
     parts = [_HEAD]
-    groups = _groups(results)
+    groups = grouped(results)
     for scored_on, title in (("test", "Confirmation"), ("val", "Development")):
         found = [g for g in groups if g.scored_on == scored_on]
         if found:
@@ -62,14 +62,14 @@ def page(results: Results) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _groups(results: Results) -> list[_Group]:
+def grouped(results: Results) -> list[Group]:
     """Runs by track, cell and split, in the order of the tables."""
-    found: dict[tuple[str, str, str, str], _Group] = {}
+    found: dict[tuple[str, str, str, str], Group] = {}
     for line in results.runs():
         key = (line["track"], line["file"], line["cell"], line["scored_on"])
         if key not in found:
             track = _track(line["track"], line["file"])
-            found[key] = _Group(track, line["cell"], line["scored_on"], [])
+            found[key] = Group(track, line["cell"], line["scored_on"], [])
         found[key].lines.append(line)
     tracks, cells = list(TRACKS), list(CELLS)
     order = sorted(found, key=lambda k: (tracks.index(k[0]), k[1], cells.index(k[2])))
@@ -84,7 +84,7 @@ def _track(name: str, file: str) -> Track:
     return track_of(name, path)
 
 
-def _table(group: _Group) -> str:
+def _table(group: Group) -> str:
     numbers = figures(group.track, group.lines)
     title = f"### Track {group.track.name}, {group.cell}: {group.track.title}\n"
     said = [title, f"{ABOUT[group.cell][0].upper()}{ABOUT[group.cell][1:]}. {_seeds(numbers)}\n"]
