@@ -1,4 +1,4 @@
-"""What a query strategy sees of a site: numbers, never the model and never an image."""
+"""What a query strategy sees of a site: numbers, never the model, and of an image 49 cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODELS = {"": "global", "local_": "local", "scratch_": "scratch"}
 """Who looks at the cases, by the beginning of a signal's name; see `Needs`."""
 
 PER_CASE = frozenset(
-    {"mc_probs", "ensemble_probs", "minutes"}
+    {"mc_probs", "ensemble_probs", "minutes", "looks"}
     | {before + name for before in MODELS for name in ("probs", "logits", "features")}
 )
 """Signals with one row per case of the pool; the others are of labeled cases or of the model."""
@@ -59,6 +59,7 @@ class Needs:
             "labeled_targets" (m, classes) the labels,
             "head_weights" (classes, d) and
             "head_bias" (classes,) of the last linear layer: logits are features @ weights.T + bias,
+            "looks" (n, d) mean values of the image in a grid of 7 x 7 cells, from 0 to 1,
             "cluster_centres" (clusters, d) of the federation, for features of length 1, and
             "cluster_turns" (clusters,) the order in which this site should ask about them,
             "minutes" (n,) that one reading of the case is expected to take at this site,

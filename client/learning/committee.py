@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from client.learning.images import looks
 from client.learning.networks import initial_arrays
 from client.learning.resident import Resident
 from client.learning.score import GLOBAL, frozen, of_a_model, predict, signals
@@ -93,9 +94,9 @@ def every_signal(
             found |= {before + name: said[name] for name in wanted}
     if "ensemble_probs" in needs.signals:
         found["ensemble_probs"] = np.stack([found[m + "probs"] for m in MODELS], axis=1)
-    if (
-        "cluster_centres" in needs.signals
-    ):  # of the site alone, until the federation's are handed out
+    if "looks" in needs.signals:
+        found["looks"] = looks(seen.pool)
+    if "cluster_centres" in needs.signals:  # none until the federation's are handed out
         found["cluster_centres"] = np.empty((0, found["features"].shape[1]))
         found["cluster_turns"] = np.empty(0)
     return frozen({name: array for name, array in found.items() if name in needs.signals})

@@ -17,6 +17,7 @@ from strategies.query.entropy import entropy
 from strategies.query.fairfal import nearest_class
 from strategies.query.kmeans import k_means
 from strategies.query.logo import best_of_each, doubts, scaled
+from strategies.query.refit import own_probabilities
 from strategies.query.strategy import check_count, probabilities, same_shape, signal
 
 _BLOCK = 4096
@@ -32,15 +33,18 @@ class Ward:
     share w of warm picks grows from 0 at the first of `warm` labels of the site to 1 at the second.
     With mix "split" a cold pick is that of greedy k-center on the global model's features from all
     labels of the site; a warm one is LoGo's within its class, the most doubtful of a cluster of the
-    own model's gradients. With "product" every pick is the largest d^2 ((1 - w) + w u): d the
-    distance from all labels and picks before, u the doubt over its largest. It is for every cycle
-    after the first, and costs O(k n d), with split O(20 n k d), beside the own model.
+    own model's gradients, or with space "looks" of what the images look like from afar, or of both,
+    each scaled to the same spread. With "product" every pick is the largest d^2 ((1 - w) + w u): d
+    the distance from all labels and picks before, u the doubt over its largest. It is for every
+    cycle after the first, and costs O(k n d), with split O(20 n k d), beside the own model.
 
     Attributes:
         warm: labels of the site at which warm picks begin, and from which all are.
         mix: "split" or "product".
-        own: the site's own model, "local" or "scratch"; with "none" the global one stands in for
-            it, nothing is trained and the pool is looked at once.
+        own: the site's own model, "local" or "scratch"; with "head" the global one with its last
+            layer fitted anew to the site's labels; with "none" the global one itself. For these
+            two nothing is trained and the pool is looked at once.
+        space: in which warm picks have clusters: "gradients", "looks" or "both".
         doubt: "global", the global model's entropy; "ensemble", that of both models' mean;
             or "disagreement", what remains of that less the mean of both entropies.
         classes: a case's class is that of both models' mean, "ensemble", or of the nearest mean
@@ -52,7 +56,8 @@ class Ward:
 
     warm: tuple[float, float] = (8.0, 24.0)
     mix: Literal["split", "product"] = "split"
-    own: Literal["local", "scratch", "none"] = "scratch"
+    own: Literal["local", "scratch", "head", "none"] = "scratch"
+    space: Literal["gradients", "looks", "both"] = "gradients"
     doubt: Literal["global", "ensemble", "disagreement"] = "global"
     classes: Literal["ensemble", "prototype"] = "ensemble"
     balance: float = 1.0
@@ -71,8 +76,12 @@ class Ward:
     def needs(self) -> Needs:
         """Both models' probabilities, features and labels; with split the own one's features."""
         names = {"probs", "features", "labeled_features", "labeled_targets", self._of_own("probs")}
-        if self.mix == "split":
+        if self.mix == "split" and self.space != "looks":
             names.add(self._of_own("features"))
+        if self.mix == "split" and self.space != "gradients":
+            names.add("looks")
+        if self.own == "head":
+            names |= {"head_weights", "head_bias"}
         return Needs(frozenset(names))
 
     def select(self, pool: Pool, k: int, rng: np.random.Generator) -> Indices:
@@ -90,19 +99,32 @@ class Ward:
         return _product(site, turns, weights, rng)
 
     def _of_own(self, name: str) -> str:
-        return name if self.own == "none" else f"{self.own}_{name}"
+        return name if self.own in ("none", "head") else f"{self.own}_{name}"
+
+    def _said_by_own(self, pool: Pool) -> NDArray[np.float64]:
+        if self.own == "head":
+            return own_probabilities(pool)
+        return probabilities(pool, self._of_own("probs"))
+
+    def _space(self, pool: Pool, own: NDArray[np.float64]) -> NDArray[Any]:
+        """Where warm picks have their clusters, (n, e)."""
+        if self.mix != "split":
+            return np.empty((pool.size, 0))
+        parts = []
+        if self.space != "looks":
+            of_own = signal(pool, self._of_own("features"), 2)
+            parts.append(scaled(of_own, doubts(own, pool.multi_label)))
+        if self.space != "gradients":
+            parts.append(scaled(signal(pool, "looks", 2), np.ones(pool.size)))
+        return parts[0] if len(parts) == 1 else np.hstack([of_spread_1(part) for part in parts])
 
     def _seen(self, pool: Pool) -> _Seen:
-        p, own = probabilities(pool), probabilities(pool, self._of_own("probs"))
+        p, own = probabilities(pool), self._said_by_own(pool)
         same_shape(p, own, self._of_own("probs"), "probs")
         features, labeled = features_of(pool)
         present = pool.require("labeled_targets") >= 0.5
         wanted = np.empty((len(labeled), p.shape[1]))
         same_shape(wanted, present, "labeled_targets", "labeled_features' rows, probs' columns")
-        gradients: NDArray[Any] = features[:, :0]
-        if self.mix == "split":
-            of_own = signal(pool, self._of_own("features"), 2)
-            gradients = scaled(of_own, doubts(own, pool.multi_label))
         both, have = (p + own) / 2, present.sum(axis=0)
         if self.classes == "prototype":
             groups = nearest_class(features, labeled, present)
@@ -115,7 +137,7 @@ class Ward:
         if self.doubt == "disagreement":
             each = entropy(p, pool.multi_label) + entropy(own, pool.multi_label)
             doubt = np.maximum(doubt - each / 2, 0)
-        return _Seen(features, labeled, gradients, doubt, groups, counts)
+        return _Seen(features, labeled, self._space(pool, own), doubt, groups, counts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +146,7 @@ class _Seen:
 
     Attributes:
         features, labeled: (n, d) and (m, d) of the global model.
-        gradients: (n, e) of the site's own, e may be 0.
+        space: (n, e) in which warm picks have clusters, e may be 0.
         doubt: (n,) at least 0.
         groups: (n,) each case's class; the number of classes where it shows none.
         have: (classes + 1,) labels of each.
@@ -132,10 +154,19 @@ class _Seen:
 
     features: NDArray[Any]
     labeled: NDArray[Any]
-    gradients: NDArray[Any]
+    space: NDArray[Any]
     doubt: NDArray[np.float64]
     groups: NDArray[np.int64]
     have: NDArray[np.int64]
+
+
+def of_spread_1(x: NDArray[Any]) -> NDArray[Any]:
+    """The rows less their mean, over the root of their mean squared length; zeros stay zeros."""
+    if not len(x):
+        return x
+    x = x - x.mean(axis=0)
+    spread = float(np.sqrt(np.einsum("ij,ij->", x, x) / len(x)))
+    return np.asarray(x / x.dtype.type(spread if spread > 0 else 1))
 
 
 def handed_over(labels: int, warm: tuple[float, float]) -> float:
@@ -192,7 +223,7 @@ def _split(seen: _Seen, turns: NDArray[np.int64], w: float, rng: np.random.Gener
         count = int(warm.sum())
         picks[places[~warm]] = cold
         if count:
-            clusters = k_means(seen.gradients[rest], count, rng, 20).assigned
+            clusters = k_means(seen.space[rest], count, rng, 20).assigned
             picks[places[warm]] = rest[best_of_each(clusters, seen.doubt[rest], count, rng)]
         taken[picks[places]] = True
     return picks

@@ -54,6 +54,7 @@ def signals(multi_label: bool, seed: int = 3) -> Mapping[str, NDArray[Any]]:
         }
     made |= {
         "minutes": rng.uniform(0.5, 3, N),
+        "looks": rng.random((N, 9)),
         "cluster_centres": rng.standard_normal((9, D)),
         "cluster_turns": rng.permutation(9).astype(np.float64),
         "threshold": np.array([0.6]),

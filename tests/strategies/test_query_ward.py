@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from strategies.pool import PER_CASE, NotFinite, Pool
 from strategies.query.coreset import CoreSet
 from strategies.query.fedal import FedAl
+from strategies.query.kmeans import k_means
 from strategies.query.logo import LoGo
-from strategies.query.ward import Ward, handed_over, phases, turns_of
+from strategies.query.ward import Ward, handed_over, of_spread_1, phases, turns_of
 
 SEEDS = st.integers(0, 2**32 - 1)
 N, C = 50, 3
@@ -26,10 +27,13 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def drawn(seed: int, m: int = 9) -> dict[str, NDArray[Any]]:
     r = rng(seed)
-    signals = {
+    signals: dict[str, NDArray[Any]] = {
         "features": r.standard_normal((N, 4)),
         "labeled_features": r.standard_normal((m, 4)),
         "labeled_targets": np.eye(C)[r.integers(C, size=m)],
+        "looks": r.random((N, 6)).astype(np.float32),
+        "head_weights": r.standard_normal((C, 4)),
+        "head_bias": r.standard_normal(C),
     }
     for before in ("", "local_", "scratch_"):
         signals[before + "probs"] = r.dirichlet(np.ones(C), size=N)
@@ -87,6 +91,47 @@ def test_warm_and_of_any_class_a_split_is_logo(seed: int) -> None:
     seeds.permutation(C + 1)  # of the turns
     seeds.random()  # of the phases
     assert ours.tolist() == LoGo().select(pool, 12, seeds).tolist()
+
+
+@settings(max_examples=25)
+@given(SEEDS)
+def test_warm_by_looks_it_takes_the_most_doubtful_of_every_cluster_of_images(seed: int) -> None:
+    signals = drawn(seed)
+    ours = Ward(warm=(0, 0), balance=0.0, own="none", space="looks").select(
+        pool_of(signals), 8, rng(1)
+    )
+    seeds = rng(1)
+    seeds.permutation(C + 1)  # of the turns
+    seeds.random()  # of the phases
+    assigned = k_means(signals["looks"], 8, seeds, 20).assigned
+    p = signals["probs"]
+    doubt = -(p * np.log(p)).sum(axis=1)
+    wanted = {int(max(np.flatnonzero(assigned == c), key=doubt.__getitem__)) for c in set(assigned)}
+    assert set(ours.tolist()) == wanted
+
+
+def test_both_spaces_weigh_alike_whatever_their_scale() -> None:
+    signals = drawn(4)
+    own = Ward(warm=(0, 0), own="none", space="both")
+    found = own.select(pool_of(signals), 9, rng())
+    larger = {**signals, "looks": signals["looks"] * np.float32(64) + 3}
+    assert own.select(pool_of(larger), 9, rng()).tolist() == found.tolist()
+    assert (of_spread_1(signals["looks"]) ** 2).sum() == pytest.approx(N, rel=1e-5)
+    assert not of_spread_1(np.ones((4, 2), np.float32)).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        ({"own": "none", "space": "looks"}, {"looks"}),
+        ({"own": "head", "space": "looks"}, {"looks", "head_weights", "head_bias"}),
+        ({"own": "none", "space": "both"}, {"looks"}),
+        ({"space": "both"}, {"looks", "scratch_probs", "scratch_features"}),
+    ],
+)
+def test_what_it_needs_beside_the_global_model(arguments: Any, needed: set[str]) -> None:
+    always = {"probs", "features", "labeled_features", "labeled_targets"}
+    assert Ward(**arguments).needs.signals == always | needed
 
 
 @settings(max_examples=25)
@@ -162,7 +207,7 @@ def test_distances_that_overflow_are_refused() -> None:
     signals |= {n: (a * 1e25).astype(np.float32) for n, a in signals.items() if "features" in n}
     for mix in ("split", "product"):
         with pytest.raises(NotFinite), np.errstate(all="ignore"):
-            Ward(mix=mix).select(pool_of(signals), 5, rng())  # type: ignore[arg-type]  # both are
+            Ward(mix=mix).select(pool_of(signals), 5, rng())
 
 
 @pytest.mark.parametrize(
