@@ -27,6 +27,7 @@ SMALL = (
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """A file with two easy classes, and a cell of two cycles of one round."""
     monkeypatch.setattr(command, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(command, "SUMMARY", tmp_path / "measured.json")
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr("simulations.benchmarks.labels.recipe.CELLS", {**CELLS, "small": SMALL})
     monkeypatch.setattr("simulations.benchmarks.labels.page.CELLS", {**CELLS, "small": SMALL})
