@@ -13,6 +13,8 @@ import typer
 
 from client.cli import app as site
 from client.leaving import fields_of, size
+from protocol.clusters import NAME as CLUSTERED
+from protocol.clusters import SiteClusters
 from protocol.egress import Row, described
 from protocol.secagg import MASKED
 from protocol.study import load
@@ -123,7 +125,21 @@ def _records() -> Iterator[str]:
         for row in rows:
             if row.plane == plane:
                 yield from _record(row)
+    yield from _clustered(study)
     yield from _masked(study)
+
+
+def _clustered(study: Path) -> Iterator[str]:
+    """What a study adds that asks by the federation's clusters."""
+    yield f"## With the strategy `{CLUSTERED}`\n"
+    yield (
+        "Each site tells once a cycle of clusters of its cases, and the server hands the "
+        "federation's out. A cluster of fewer cases than the study's number stays, with its "
+        "labels. Means are no proof of privacy: a study that is private or under secure "
+        "aggregation may not have this strategy.\n"
+    )
+    also = described(load(study, [f"query.strategy={CLUSTERED}"]), _NUMBERS, site="north")
+    yield from _record(next(row for row in also if row.record == SiteClusters.__name__))
 
 
 def _masked(study: Path) -> Iterator[str]:
