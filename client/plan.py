@@ -188,7 +188,20 @@ def _choices(study: Study) -> Part:
             f"{study.budget.exploration:.0%} of what is read is drawn at random.",
             f"In each cycle the model is trained here {_count(training.rounds_per_cycle, 'time')}, "
             f"with {training.local_epochs} passes over this site's labels each.",
+            *_compared(study),
         ),
+    )
+
+
+def _compared(study: Study) -> tuple[str, ...]:
+    """That two more models are trained, where the study holds its strategy against random."""
+    when = {"end": "After the last cycle", "cycle": "After each cycle"}.get(study.stopping.gain)
+    if when is None:
+        return ()
+    return (
+        f"{when} two more models are trained, on parts of the same labels and as often each, and "
+        "measured on the audit cases, to tell whether the choice of cases is worth more than "
+        "chance. Nothing steers by it.",
     )
 
 
