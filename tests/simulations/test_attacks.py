@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -142,6 +143,24 @@ def run(out: Path, arms: list[str], *overrides: str) -> Plan:
     return plan
 
 
+def test_attack_success_is_what_the_mark_turns_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five images one is of the target's class, one is taken for it unmarked, two are turned."""
+
+    def predict(network: Any, shown: NDArray[Any], *, task: Any) -> Any:
+        bright, with_mark = shown[:, 0, 20, 20], shown[:, 0, 1, 1] == 255
+        target = (bright == 10) | (with_mark & (bright >= 100))
+        return SimpleNamespace(probs=np.column_stack([target, ~target]).astype(float))
+
+    monkeypatch.setattr("client.learning.score.predict", predict)
+    monkeypatch.setattr("client.steps.outcome.resident", lambda study, arrays: None)
+    values = np.array([10, 50, 100, 200, 100], dtype=np.uint8)
+    images = np.broadcast_to(values[:, None, None, None], (5, 1, 28, 28)).copy()
+    truths = np.eye(2, dtype=np.uint8)[[1, 1, 1, 1, 0]]
+    module = import_module("simulations.attacks.backdoor")
+    assert module.success(study(), {}, images, truths) == pytest.approx(2 / 3)
+    assert np.isnan(module.success(study(), {}, images[:1], truths[:1]))
+
+
 def test_attack_that_is_quiet_is_as_long_as_an_honest_update(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -169,7 +188,7 @@ def test_attack_of_a_whole_run(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "both" / "default~backdoor" / "seed-0" / "run.json").read_text())
     assert told["attack"] == "backdoor"
     assert told["attacker"].startswith("site-")
-    assert 0 <= told["backdoor"] <= 1
+    assert told["backdoor"] is None or 0 <= told["backdoor"] <= 1  # None: it takes all for one
     table = attacked(compare([tmp_path / "both"]))
     assert table is not None
     assert [row[0] for row in table.rows] == ["default~backdoor", "default~label-flip"]
