@@ -179,16 +179,19 @@ def test_a_full_disk_lets_no_reply_out_without_its_line(
 ) -> None:
     assert send(site, asked(study, "hello"))
     before = head(site.store)
+    site.store.connection.execute("VACUUM")  # migrations leave free pages
     pages = site.store.connection.execute("PRAGMA page_count").fetchone()[0]
     site.store.connection.execute(f"PRAGMA max_page_count = {pages}")
-    codes = [send(site, asked(study, "train", arrays=arrays, cycle=c)) for c in range(2)]
-    assert codes == [Refusal(Code.FAILED)] * 2
-    many = [send(site, asked(study, "hello")) for _ in range(400)]
+    many: list[Any] = []
+    while Refusal(Code.FAILED) not in many:  # the last page of a table may hold a line more
+        assert len(many) < 8
+        many.append(send(site, asked(study, "train", arrays=arrays, cycle=len(many))))
+    many += [send(site, asked(study, "hello")) for _ in range(400)]
     kept = sum(not isinstance(reply, Refusal) for reply in many)
     assert isinstance(many[-1], Refusal)
     site.store.connection.execute("PRAGMA max_page_count = 1000000")
     assert head(site.store)[0] >= before[0] + kept
-    assert events(site.store)["left", "Hello", ""] == 1 + kept
+    assert sum(n for (event, *_), n in events(site.store).items() if event == "left") == 1 + kept
     assert send(site, asked(study, "train", arrays=arrays)) != Refusal(Code.FAILED)
 
 
