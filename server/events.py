@@ -13,7 +13,7 @@ class Event:
 
     Attributes:
         step: "begin", "report", "select", "read", "train", "too-long", "evaluate", "compare",
-            "measured" or "end".
+            "not-compared", "measured" or "end".
         cycle: from 0.
         round: of "train" and "compare": how many rounds of the cycle are done.
         site: of "train": whose update has just been folded in; of "too-long": whose update is left

@@ -17,25 +17,37 @@ from protocol.study import Study
 from server import account
 from server.cycle import Coordination
 from server.events import Event
+from server.federation import QuorumLost
 from server.ledger import Ledger, Stage
 from server.training import trained
 from strategies.stopping.gain import Gain, gain
 
 
 def compared(c: Coordination, cycle: int, first: GlobalState) -> None:
-    """Train both models from the frozen weights, have the sites measure them, and commit that."""
+    """Train both models from the frozen weights, have the sites measure them, and commit that.
+
+    Where too few sites are left for it there is no comparison, and the study goes on: it is advice.
+    """
     rounds = c.study.training.rounds_per_cycle
     stage = Stage(cycle, "compare", rounds)
     if c.ledger.records(stage, SiteGain) is None:
-        start = GlobalState(first.arrays)
-        random, queried = (trained(c, cycle, start, which) for which in (RANDOM, QUERIED))
-        arrays = together(random.arrays, queried.arrays)
-        replies = c.federation.ask_all(stage, arrays, c.ledger.sites())
-        heard = {reply.site: reply for reply in replies if isinstance(reply, SiteGain)}
+        try:
+            heard = _heard(c, stage, GlobalState(first.arrays))
+        except QuorumLost:
+            c.notify(Event("not-compared", cycle))
+            return
         c.ledger.commit(stage, heard)
         c.notify(Event("compare", cycle, rounds))
     for which in (RANDOM, QUERIED):
         c.models.prune(cycle, rounds, which)
+
+
+def _heard(c: Coordination, stage: Stage, start: GlobalState) -> dict[str, SiteGain]:
+    """What the sites measured of both models, by site."""
+    random, queried = (trained(c, stage.cycle, start, which) for which in (RANDOM, QUERIED))
+    arrays = together(random.arrays, queried.arrays)
+    replies = c.federation.ask_all(stage, arrays, c.ledger.sites())
+    return {reply.site: reply for reply in replies if isinstance(reply, SiteGain)}
 
 
 def gains(ledger: Ledger, study: Study) -> Iterator[Gain]:

@@ -35,7 +35,10 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
         return private_update(site, study, request)
     ids, targets = site.store.labels.settled(key.study)
     if key.sequence:
-        mine = np.isin(ids, shares(site, study, key.cycle).of(key.sequence))
+        own = shares(site, study, key.cycle)
+        for part in (own.random, own.queried):  # in both models, or in neither
+            _check_patients(site, key, part)
+        mine = np.isin(ids, own.of(key.sequence))
         ids, targets = ids[mine], targets[mine]
     kept, images = readable(site, study, ids)
     ids, targets = ids[kept], targets[kept]
@@ -75,7 +78,7 @@ def _check_patients(site: Site, key: StepKey, ids: Indices) -> None:
     """
     store, fact = site.store, f"too-few-patients {key.study}"
     if key.sequence:  # a model of its own, that keeps the study's out of nothing
-        fact += f" {key.sequence}"
+        fact += " compared"
     few = len(np.unique(store.cases.patients(ids))) < site.least_patients
     if few and store.cases.fact(fact) != str(key.cycle):
         with store.transaction():

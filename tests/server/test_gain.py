@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from client.dispatch import answer
 from client.opening import open_home
 from client.steps.shares import shares
+from client.steps.train import train
 from client.store.step_shelf import StepRefused
 from protocol.codec import pack
 from protocol.egress import Asking, KeptBack, described, release
@@ -25,9 +26,11 @@ from protocol.records import GlobalState, StepKey, UpdateNumbers
 from protocol.steps import Code, StepRequest
 from protocol.study import StudyError, document
 from server import dashboard
+from server import gain as server_gain
 from server.dashboard.pages import study as study_page
 from server.events import Event
 from server.export import export_study
+from server.federation import QuorumLost
 from server.gain import gains
 from server.home import HomeConfig, ServerPaths, make_home
 from server.ledger import Ledger, Stage
@@ -131,6 +134,43 @@ def test_killed_in_a_comparison_it_goes_on_with_the_same_bits(
         broken.run(notify=killed)
     broken.run()
     assert broken.ledger() == whole.ledger()
+
+
+def test_where_too_few_sites_are_left_to_compare_the_study_ends_and_tries_again_when_it_is_gone_on(
+    world: Callable[..., World], pools: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = world(*GAIN, "stopping.gain=end", pools=pools)
+    whole = server_gain.trained
+
+    def lost(c: Any, cycle: int, start: Any, sequence: int = 0) -> Any:
+        if sequence == 2:
+            raise QuorumLost("cycle 2, train, round 0: 1 of 3 sites answered")
+        return whole(c, cycle, start, sequence)
+
+    monkeypatch.setattr(server_gain, "trained", lost)
+    assert len(made.run()) == 4
+    assert [e.step for e in made.events[-2:]] == ["not-compared", "end"]
+    assert not made.committed(2, "compare")
+    monkeypatch.setattr(server_gain, "trained", whole)
+    made.run()
+    assert made.committed(2, "compare")
+
+
+def test_a_site_with_labels_of_too_few_patients_is_in_neither_model(
+    world: Callable[..., World], pools: tuple[int, ...]
+) -> None:
+    made = world(*GAIN, "stopping.gain=end", pools=pools)
+    made.run()
+    site = open_home(next(iter(made.homes.values())))
+    own = shares(site, made.study, 2)
+    patients = [len(set(site.store.cases.patients(part))) for part in (own.random, own.queried)]
+    careful = replace(site, least_patients=max(patients) + 1)
+    for sequence in (1, 2):
+        key = StepKey(made.study.identity, 2, "train", 1, sequence)
+        with pytest.raises(StepRefused) as refused:
+            train(careful, made.study, StepRequest(key, 9, made.weights))
+        assert refused.value.code == Code.TOO_FEW_PATIENTS
+    site.store.close()
 
 
 def test_a_study_without_a_comparison_is_asked_for_none(world: Callable[..., World]) -> None:
