@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from strategies.aggregation.adaptive import FedAdam
 from strategies.aggregation.aggregator import Aggregator, TooFewUpdates
 from strategies.aggregation.averaging import FedAvg, FedProx
-from strategies.aggregation.krum_median import KrumMedian
 from strategies.aggregation.robust import Median, MultiKrum, NormBound, TrimmedMean
 
 AGGREGATION: Mapping[str, Callable[..., Aggregator]] = {
     "fedadam": FedAdam,
     "fedavg": FedAvg,
     "fedprox": FedProx,
-    "krum-median": KrumMedian,
     "median": Median,
     "multi-krum": MultiKrum,
     "norm-bound": NormBound,
@@ -27,7 +25,6 @@ __all__ = [
     "FedAdam",
     "FedAvg",
     "FedProx",
-    "KrumMedian",
     "Median",
     "MultiKrum",
     "NormBound",

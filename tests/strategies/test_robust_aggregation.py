@@ -15,7 +15,6 @@ from protocol.study import StudyError, parse
 from strategies.aggregation import (
     AGGREGATION,
     FedAvg,
-    KrumMedian,
     Median,
     MultiKrum,
     NormBound,
@@ -67,11 +66,6 @@ def test_multi_krum_by_hand() -> None:
     assert value(MultiKrum(), of(0, 1, 3, 6, 50)) == 2.5
 
 
-def test_krum_median_by_hand() -> None:
-    assert value(KrumMedian(), of(0, 1, 3, 6, 50)) == 2  # 50 is left out; the middle of 0 1 3 6
-    assert value(KrumMedian(), of(4, 5, 6, 7, 8, -5)) == 6  # the turned one is farthest
-
-
 def test_norm_bound_by_hand() -> None:
     updates = [update("a", np.array([3.0, 4.0])), update("b", np.array([0.0, 10.0])),
                update("c", np.array([0.0, 1000.0]))]  # fmt: skip
@@ -120,7 +114,7 @@ def test_too_few_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("row", "argument", "bad"),
     [(TrimmedMean, "share", 0.5), (TrimmedMean, "share", 0.0), (MultiKrum, "f", 0),
-     (KrumMedian, "f", 0), (MultiKrum, "keep", -1), (NormBound, "times", 0.9),
+     (MultiKrum, "keep", -1), (NormBound, "times", 0.9),
      (NormBound, "times", float("inf"))],
 )  # fmt: skip
 def test_arguments_out_of_range_are_refused_by_name(row: Any, argument: str, bad: float) -> None:

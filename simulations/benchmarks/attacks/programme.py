@@ -19,7 +19,6 @@ RULES: Mapping[str, str] = {
     "trimmed-mean": "+aggregation.name=trimmed-mean+aggregation.arguments.share=0.16",
     "multi-krum": "+aggregation.name=multi-krum",
     "norm-bound": "+aggregation.name=norm-bound",
-    "krum-median": "+aggregation.name=krum-median",
 }
 """Rules by name, and what an arm says to have one."""
 
