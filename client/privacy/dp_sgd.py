@@ -107,7 +107,7 @@ def train_privately(
     Raises:
         ValueError: weights that are not finite after training.
     """
-    step = _Step(resident, labeled, study, schedule, source, rng)
+    step = Step(resident, labeled, study, schedule, source, rng)
     start = resident.flat.clone()
     update = rule(resident, study.training, pace.rate)
     masks = torch_generator(rng, resident.device)
@@ -122,7 +122,7 @@ def train_privately(
     refuse_divergence(resident, schedule.steps)
 
 
-class _Step:
+class Step:
     """One step's noisy gradient, and the clipping norm, which may follow it."""
 
     def __init__(

@@ -34,6 +34,7 @@ def benchmarks() -> Mapping[str, Benchmark]:
     from simulations.benchmarks.memory import memory
     from simulations.benchmarks.nvflare_rounds import against_nvflare
     from simulations.benchmarks.overhead import overhead, workers
+    from simulations.benchmarks.private import steps
     from simulations.benchmarks.ray_rounds import against_ray
     from simulations.benchmarks.room import room
     from simulations.benchmarks.start import start
@@ -44,6 +45,7 @@ def benchmarks() -> Mapping[str, Benchmark]:
         "workers": workers,
         "augmentation": augmentation,
         "memory": memory,
+        "private": steps,
         "ray": against_ray,
         "nvflare": against_nvflare,
         "coordination": coordination,

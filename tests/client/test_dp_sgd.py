@@ -14,7 +14,7 @@ from client.learning.networks import initial_arrays
 from client.learning.resident import Resident
 from client.learning.train import Pace
 from client.privacy.chance import SeededChance, SystemChance, discrete_gaussian
-from client.privacy.dp_sgd import SOUND, Labeled, Planted, Schedule, _Step, train_privately
+from client.privacy.dp_sgd import SOUND, Labeled, Planted, Schedule, Step, train_privately
 from client.privacy.layers import RULES
 from client.privacy.patients import sampled
 from client.privacy.per_patient import add_clipped, check_network, per_sample, why_not
@@ -145,7 +145,7 @@ def _noise_of(planted: Planted, privacy: dict[str, object] | None = None) -> flo
     resident = _resident(study)
     schedule = Schedule(1.5, 0.5, 1, 4.0, planted)
     rng = np.random.default_rng(0)
-    step = _Step(resident, _labeled(0), study, schedule, _chance(), rng)
+    step = Step(resident, _labeled(0), study, schedule, _chance(), rng)
     drawn = torch.cat([step.noisy(np.zeros(0, dtype=np.int64)) for _ in range(4)])
     return float(drawn[drawn != 0].std())
 
@@ -164,7 +164,7 @@ def test_dp_sgd_without_clipping_one_patient_moves_the_sum_by_more() -> None:
 
     def moved(planted: Planted) -> float:
         schedule = Schedule(1e-6, 1.0, 1, 1.0, planted)
-        step = _Step(_resident(study), _labeled(1), study, schedule, _chance(), rng)
+        step = Step(_resident(study), _labeled(1), study, schedule, _chance(), rng)
         with step.watching():
             return float(step.noisy(np.zeros(1, dtype=np.int64)).norm())
 
@@ -204,7 +204,7 @@ def test_dp_sgd_adaptive_clipping_finds_the_median_norm_and_pays_for_the_count()
     study = _study(privacy={"epsilon": 4.0, "clip": 50.0, "clipping": "adaptive"})
     schedule = Schedule(noise=0.02, share=1.0, steps=1, expected=16.0)
     rng = np.random.default_rng(0)
-    step = _Step(_resident(study), _labeled(16), study, schedule, _chance(), rng)
+    step = Step(_resident(study), _labeled(16), study, schedule, _chance(), rng)
     z, count = step._gradient_noise(), 10.0 * schedule.noise
     assert z**-2 + count**-2 == pytest.approx(schedule.noise**-2)
     norms = torch.linspace(0.5, 1.5, 16)
