@@ -87,6 +87,7 @@ def last(out: Path, **readers: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_in_a_run_bias_moves_the_labels_and_difficulty_the_minutes(tmp_path: Path) -> None:
     plain = last(tmp_path / "plain", spread=0.0)
     biased = last(tmp_path / "bias", spread=0.0, biased=2, prefers="opacity", bias=1.0)
