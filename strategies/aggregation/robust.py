@@ -96,9 +96,10 @@ class MultiKrum:
     """The mean of the updates that have the nearest neighbours among the others.
 
     An update's score is the sum of its squared distances to its n - f - 2 nearest; the `keep` with
-    the lowest scores are averaged, each alike. Of the rules here the one that stopped every attack
-    of `make bench-attacks` by one of six sites (docs/benchmarks-attacks.md), but for a backdoor
-    made for it, which hides in updates like the honest ones.
+    the lowest scores are averaged, each alike. Of the rules here the one that kept planted marks
+    out of the model in `make bench-attacks` (docs/benchmarks-attacks.md), with one of six sites
+    dishonest. A turned update among sites that differ by nature is not always told from them, nor
+    a backdoor that is made no longer than honest updates.
 
     Source: Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient
     Descent, NeurIPS 2017, section 4. O(n^2 d) for n sites and d parameters.
