@@ -195,7 +195,9 @@ def _choices(study: Study) -> Part:
 
 def _compared(study: Study) -> tuple[str, ...]:
     """That two more models are trained, where the study holds its strategy against random."""
-    when = {"end": "After the last cycle", "cycle": "After each cycle"}.get(study.stopping.gain)
+    when = {"end": "After the last cycle", "cycle": "After each cycle but the first"}.get(
+        study.stopping.gain
+    )
     if when is None:
         return ()
     return (

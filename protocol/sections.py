@@ -293,7 +293,7 @@ class Stopping(Section):
     arguments: Arguments = Field(default_factory=dict, description="of the rule")
     gain: Literal["never", "end", "cycle"] = Field(
         "never",
-        description="after the last cycle, or after each: hold the strategy against asking at "
-        "random, by two more models on equally many labels; costs two trainings and one "
+        description="after the last cycle, or after each but the first: hold the strategy against "
+        "asking at random, by two more models on equally many labels; costs two trainings and one "
         "evaluation",
     )

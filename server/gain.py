@@ -26,8 +26,12 @@ from strategies.stopping.gain import Gain, gain
 def compared(c: Coordination, cycle: int, first: GlobalState) -> None:
     """Train both models from the frozen weights, have the sites measure them, and commit that.
 
-    Where too few sites are left for it there is no comparison, and the study goes on: it is advice.
+    After the first cycle there is nothing to compare: both models would have the same labels. Where
+    too few sites are left for it there is no comparison, either, and the study goes on: it is
+    advice.
     """
+    if cycle == 0:
+        return
     rounds = c.study.training.rounds_per_cycle
     stage = Stage(cycle, "compare", rounds)
     if c.ledger.records(stage, SiteGain) is None:

@@ -50,7 +50,10 @@ def test_the_plan_says_what_the_study_will_do(home: Any, tiny_study: Callable[..
         (("reading.second_share=0.2",), "20% of the cases, drawn by chance, go to one physician"),
         (("reading.repeats=0.1",), "10% of a physician's cases come back to them unmarked"),
         (("reading.practice=5",), "answers 5 practice cases of this site"),
-        (("stopping.gain=cycle",), "After each cycle two more models are trained, on parts of the"),
+        (
+            ("stopping.gain=cycle",),
+            "After each cycle but the first two more models are trained, on",
+        ),
         (("stopping.gain=end",), "The same sums of two models"),
     ],
 )

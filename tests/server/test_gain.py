@@ -73,15 +73,14 @@ def test_the_studys_own_model_is_the_same_with_a_comparison_and_without(
         assert all(np.array_equal(one[name], two[name]) for name in one)
     with closing(ledger_of(compared).connection):
         found = list(gains(ledger_of(compared), compared.study))
-    assert [g.cycle for g in found] == [0, 1, 2]
-    assert found[0].apart == 0
-    assert 0 < found[1].apart < found[2].apart
-    assert found[2].cases > 0
-    assert found[2].labels < 72
+    assert [g.cycle for g in found] == [1, 2]  # after the first one both would be the same
+    assert 0 < found[0].apart < found[1].apart
+    assert found[1].cases > 0
+    assert found[1].labels < 72
     left = {p.name for p in (compared.folder / "server" / "models").iterdir()}
     assert not any("compared" in name for name in left)
     assert [(e.cycle, e.round) for e in compared.events if e.step == "compare"] == [
-        (cycle, round_) for cycle in range(3) for round_ in (1, 2, 1, 2, 2)
+        (cycle, round_) for cycle in (1, 2) for round_ in (1, 2, 1, 2, 2)
     ]
 
 
@@ -276,7 +275,7 @@ def test_status_dashboard_and_card_tell_of_the_newest_comparison(
     assert as_dict(overview(home))["studies"][0]["gain"] == newest.words
     shown = study_page(paths, made.study.identity)
     assert shown is not None
-    assert [g["cycle"] for g in shown["gains"]] == [0, 1]
+    assert [g["cycle"] for g in shown["gains"]] == [1]
     templates = Environment(loader=FileSystemLoader(DASHBOARD / "templates"), autoescape=True)
     html = templates.get_template("study.html.j2").render(refresh=9, **shown)
     assert "Is asking worth more than chance?" in html
