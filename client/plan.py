@@ -195,15 +195,13 @@ def _choices(study: Study) -> Part:
 
 def _compared(study: Study) -> tuple[str, ...]:
     """That two more models are trained, where the study holds its strategy against random."""
-    when = {"end": "After the last cycle", "cycle": "After each cycle but the first"}.get(
-        study.stopping.gain
-    )
+    often = {"end": "the last cycle", "cycle": "each cycle but the first"}
+    when = often.get(study.stopping.gain)
     if when is None:
         return ()
     return (
-        f"{when} two more models are trained, on parts of the same labels and as often each, and "
-        "measured on the audit cases, to tell whether the choice of cases is worth more than "
-        "chance. Nothing steers by it.",
+        f"After {when} two more models are trained, on parts of the same labels and as often, and "
+        "measured on the audit cases, to tell whether choosing beats chance. Nothing steers by it.",
     )
 
 
