@@ -57,7 +57,7 @@ class Gain:
         numbers = "; ".join(_said(name, self.metrics[name]) for name in SHOWN)
         return (
             f"Asking as the strategy does, held against asking at random: {self._verdict()} "
-            f"{numbers}. Two models for this alone, {self.labels} labels each, of which "
+            f"Differences, where above 0 is better: {numbers}. Two models for this alone, {self.labels} labels each, of which "
             f"{self.apart} are not the other's, on {self.cases} audit cases. Approximate: of so "
             "few labels, not of all that the study has; not corrected for repeated looks."
         )
@@ -106,4 +106,4 @@ def _said(name: str, found: Interval) -> str:
     if math.isnan(found.estimate):
         return f"{label} not estimable"
     numbers = [f"{x:+.3f}".replace("-", _MINUS) for x in (found.estimate, found.low, found.high)]
-    return f"{label} better by {numbers[0]} (95 % interval {numbers[1]} to {numbers[2]})"
+    return f"{label} {numbers[0]} (95 % interval {numbers[1]} to {numbers[2]})"
