@@ -57,9 +57,10 @@ class Gain:
         numbers = "; ".join(_said(name, self.metrics[name]) for name in SHOWN)
         return (
             f"Asking as the strategy does, held against asking at random: {self._verdict()} "
-            f"Differences, where above 0 is better: {numbers}. Two models for this alone, {self.labels} labels each, of which "
-            f"{self.apart} are not the other's, on {self.cases} audit cases. Approximate: of so "
-            "few labels, not of all that the study has; not corrected for repeated looks."
+            f"Differences, where above 0 is better: {numbers}. Two models for this alone, "
+            f"{self.labels} labels each, of which {self.apart} are not the other's, on "
+            f"{self.cases} audit cases. Approximate: of so few labels, not of all that the study "
+            "has; not corrected for repeated looks."
         )
 
     def document(self) -> dict[str, Any]:
