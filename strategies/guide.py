@@ -133,9 +133,9 @@ QUERY_USE: Mapping[str, Use] = {
         f"{_SCRATCH}O(n c) and k-center over 4 k cases.",
     ),
     "ward": Use(
-        "A whole study without changing horses: coverage first, then doubt of two models, in "
-        "class quotas throughout. For every cycle after the first.",
-        f"{_SCRATCH}O(k n d), within a class k-center.",
+        "A whole study of images without changing horses: doubt in every part of the pool, in "
+        "class quotas. For every cycle after the first.",
+        "O(20 n k g), g = 49 cells of an image in each channel, and the fit of a last layer.",
     ),
 }
 """For every row of `QUERY`."""

@@ -111,7 +111,7 @@ _KINDS: Mapping[str, Words] = {
     "fedal": _apart,
     "kafal": _apart,
     "logo": _apart,
-    "ward": _apart,
+    "ward": _both,
 }
 
 

@@ -78,7 +78,7 @@ def test_cold_and_of_any_class_it_is_coreset(seed: int) -> None:
     pool = pool_of(drawn(seed))
     wanted = CoreSet().select(pool, 12, rng())
     for mix in ("split", "product"):
-        ours = Ward(warm=(99, 99), balance=0.0, mix=mix).select(pool, 12, rng())
+        ours = Ward(warm=(99, 99), balance=0.0, mix=mix, own="scratch").select(pool, 12, rng())
         assert ours.tolist() == wanted.tolist()
 
 
@@ -86,7 +86,8 @@ def test_cold_and_of_any_class_it_is_coreset(seed: int) -> None:
 @given(SEEDS)
 def test_warm_and_of_any_class_a_split_is_logo(seed: int) -> None:
     pool = pool_of(drawn(seed))
-    ours = Ward(warm=(0, 0), balance=0.0).select(pool, 12, rng(1))
+    logo = Ward(balance=0.0, own="scratch", space="gradients")
+    ours = logo.select(pool, 12, rng(1))
     seeds = rng(1)
     seeds.permutation(C + 1)  # of the turns
     seeds.random()  # of the phases
@@ -126,7 +127,8 @@ def test_both_spaces_weigh_alike_whatever_their_scale() -> None:
         ({"own": "none", "space": "looks"}, {"looks"}),
         ({"own": "head", "space": "looks"}, {"looks", "head_weights", "head_bias"}),
         ({"own": "none", "space": "both"}, {"looks"}),
-        ({"space": "both"}, {"looks", "scratch_probs", "scratch_features"}),
+        ({"own": "scratch", "space": "both"}, {"looks", "scratch_probs", "scratch_features"}),
+        ({}, {"looks", "head_weights", "head_bias"}),
     ],
 )
 def test_what_it_needs_beside_the_global_model(arguments: Any, needed: set[str]) -> None:
@@ -189,17 +191,17 @@ def test_it_asks_most_for_the_class_without_labels() -> None:
     signals["labeled_targets"] = np.eye(C)[[0] * 5 + [1] * 4]
     groups = (signals["probs"] + signals["scratch_probs"]).argmax(axis=1)
     for mix in ("split", "product"):
-        picks = Ward(mix=mix).select(pool_of(signals), 5, rng())
+        picks = Ward(mix=mix, own="scratch", balance=1.0).select(pool_of(signals), 5, rng())
         assert groups[picks].tolist().count(2) >= 4
 
 
 def test_it_needs_only_what_its_mix_and_model_look_at() -> None:
-    assert Ward().needs.models == {"global", "scratch"}
+    assert Ward().needs.models == {"global"}
+    assert Ward(own="scratch").needs.models == {"global", "scratch"}
     assert Ward(own="local").needs.models == {"global", "local"}
-    assert Ward(own="none").needs.models == {"global"}
     assert len(Ward(own="none").select(pool_of(drawn(1)), 9, rng())) == 9
-    split, product = Ward().needs.signals, Ward(mix="product").needs.signals
-    assert split - product == {"scratch_features"}
+    old = Ward(own="scratch", space="gradients").needs.signals
+    assert old - Ward(own="scratch", mix="product").needs.signals == {"scratch_features"}
 
 
 def test_distances_that_overflow_are_refused() -> None:
@@ -207,7 +209,7 @@ def test_distances_that_overflow_are_refused() -> None:
     signals |= {n: (a * 1e25).astype(np.float32) for n, a in signals.items() if "features" in n}
     for mix in ("split", "product"):
         with pytest.raises(NotFinite), np.errstate(all="ignore"):
-            Ward(mix=mix).select(pool_of(signals), 5, rng())
+            Ward(mix=mix, space="gradients").select(pool_of(signals), 5, rng())
 
 
 @pytest.mark.parametrize(
