@@ -80,6 +80,7 @@ def _others() -> list[str]:
         "training.balancing": "weights",
         "training.start": "warm",
         "privacy.clipping": "adaptive",
+        "privacy.querying": "covered",
         "budget.unit": "minutes",
         "reading.show_ai": "after",
         "reading.trains": "after-ai",
