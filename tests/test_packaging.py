@@ -197,6 +197,7 @@ def python(script: str, cwd: Path, warnings: str = "default") -> str:
 LATE = "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["protocol.study", "server.app"])
 def test_a_server_runs_without_torch(module: str, tmp_path: Path) -> None:
     loaded = python(f"import sys, {module}; {LATE}", cwd=tmp_path).split()
@@ -227,6 +228,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     assert not heavy & {*loaded.split()}
 
 
+@pytest.mark.slow
 def test_help_takes_less_than_half_a_second_of_cpu(tmp_path: Path) -> None:
     def seconds() -> float:
         child = subprocess.Popen(

@@ -142,6 +142,7 @@ def test_a_countersignature_is_kept_if_it_is_the_servers(
     attending(scene)
 
 
+@pytest.mark.slow
 def test_a_log_from_an_old_copy_is_noted_once(attending: Any, hospital: Any, wait: Any) -> None:
     async def scene(desk: Any) -> None:
         desk.newest = desk.signed(1000, "d" * 64)
@@ -224,6 +225,7 @@ def test_a_server_that_falls_silent_is_left(attending: Any, hospital: Any, wait:
     attending(scene)
 
 
+@pytest.mark.slow
 def test_a_server_that_restarts_is_found_again(attending: Any, hospital: Any, wait: Any) -> None:
     async def scene(desk: Any) -> None:
         await wait(lambda: desk.heard("heartbeat"))

@@ -37,6 +37,7 @@ def told(store: SiteStore) -> list[Line]:
     return list(lines(store))
 
 
+@pytest.mark.slow
 def test_a_flood_s_lines_come_ever_more_seldom(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1e9]
     monkeypatch.setattr(time, "time", lambda: clock[0])

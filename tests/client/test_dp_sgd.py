@@ -62,6 +62,7 @@ _EACH = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _EACH)
 def test_dp_sgd_clipped_gradients_are_those_of_a_loop_over_the_patients(name: str) -> None:
     small = {"densenet": {"blocks": [2, 2], "growth": 8}}.get(name, {})
@@ -94,6 +95,7 @@ def test_dp_sgd_clipped_gradients_are_those_of_a_loop_over_the_patients(name: st
     assert not any(m._forward_hooks for m in resident.module.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet", "tiny-cnn", "mlp"])
 def test_dp_sgd_norms_and_sums_by_sample_are_those_of_opacus(name: str) -> None:
     from opacus import GradSampleModule

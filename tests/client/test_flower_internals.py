@@ -209,6 +209,7 @@ def test_no_task_s_token_is_seen_by_other_users(tmp_path: Path) -> None:
     assert secret.strip() == token
 
 
+@pytest.mark.slow
 def test_the_environment_turns_off_whatever_calls_out(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -201,6 +201,7 @@ def test_failures_without_end_fill_no_disk(site: Site, study: Study, arrays: Arr
     assert log.with_name("site.log.1").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_orders_and_offers_without_end_fill_no_log(
     tiny_store: SiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

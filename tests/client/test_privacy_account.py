@@ -88,6 +88,7 @@ def _ask(
     return answer(site, StepRequest(key, 1, arrays, given))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

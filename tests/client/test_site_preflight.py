@@ -188,6 +188,7 @@ def test_a_damaged_database(serve: Serve, site: Site) -> None:
     assert (check.found, "newest backup" in check.mend) == ("site.db is damaged", True)
 
 
+@pytest.mark.slow
 def test_the_command(site: Site) -> None:
     words = [sys.executable, "-P", "-c", "from client.cli import main; main()", "preflight"]
     words += ["--home", str(site(free_port())), "--format", "json"]

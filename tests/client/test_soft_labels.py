@@ -61,6 +61,7 @@ def loss_by_hand(study: Study, site: Site, targets: np.ndarray) -> float:
     return float(-(targets * log_p).sum(axis=1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["single-label", "multi-label"])
 def test_a_soft_label_trains_another_model_than_a_hard_one(
     tiny_study: Callable[..., Study],

@@ -541,6 +541,7 @@ def test_lies_about_audit_and_locked_cases_change_no_choice_and_no_weight(
     assert all(a != b for a, b in zip(one[2], two[2], strict=True))  # the lies did arrive
 
 
+@pytest.mark.slow
 def test_of_all_steps_evaluate_alone_reads_audit_labels_and_locked_answers() -> None:
     found: dict[str, set[str]] = {"audit": set(), "locked": set()}
     for package in ("client", "server", "strategies", "protocol"):

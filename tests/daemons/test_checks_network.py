@@ -156,6 +156,7 @@ def test_a_closed_port_is_said_once(road: Roads) -> None:
     assert "have outbound TCP" in checks[1].mend
 
 
+@pytest.mark.slow
 def test_a_port_that_swallows(road: Roads) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as open_:
         port = full.getsockname()[1]

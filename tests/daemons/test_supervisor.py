@@ -56,6 +56,7 @@ def test_the_next_starts_when_the_one_before_is_ready(daemon: Daemon) -> None:
     assert (daemon.home / "seen").read_text() == "True"
 
 
+@pytest.mark.slow
 def test_one_that_never_gets_ready_does_not_hold_the_next(daemon: Daemon) -> None:
     daemon.start(f"Service('never', py({daemon.sleeper!r}), ready=lambda: 1 / 0)", daemon.sleep)
     daemon.up("sleep")
@@ -94,6 +95,7 @@ def test_a_request_starts_one_service_anew_once(daemon: Daemon) -> None:
     assert daemon.pid("other") == other
 
 
+@pytest.mark.slow
 def test_a_command_that_is_not_there_is_tried_again(daemon: Daemon, tmp_path: Path) -> None:
     daemon.start("Service('late', (str(HOME / 'tool'),))", daemon.sleep)
     daemon.up("sleep")

@@ -223,6 +223,7 @@ def test_a_new_address_reaches_sites_by_a_new_kit(
     assert deployment.server == "127.0.0.1:9443"
 
 
+@pytest.mark.slow
 def test_a_person_at_a_terminal_is_asked(server: ServerPaths, site: Make, tmp_path: Path) -> None:
     """The installed command, on a real terminal."""
     north, out = site("north"), tmp_path / "kit.json"

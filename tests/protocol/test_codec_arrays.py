@@ -62,6 +62,7 @@ def test_arrays_of_every_make_arrive_with_their_values(name: str) -> None:
     assert digest({"w": got}) == digest({"w": ARRAYS[name]})  # a repeated step is known again
 
 
+@pytest.mark.slow
 @given(
     array=ANY_ARRAY.filter(lambda a: a.size and a.ndim),
     name=TEXTS.filter(bool),

@@ -184,6 +184,7 @@ def test_a_canary_does_not_leave_in_a_field_too_many(kind: str, data: st.DataObj
     assert not leaves(kind, put(document, spot, more), arrays)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_nothing_that_a_text_could_hold_leaves_in_its_place(kind: str, data: st.DataObject) -> None:

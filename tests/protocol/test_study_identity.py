@@ -154,6 +154,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 2**63 - 1),
     rate=st.floats(1e-12, 1e6),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from client.room.openapi import document
 from protocol.study import Study
@@ -73,6 +74,7 @@ def plain(answer: httpx.Response) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:+]{8,}", "TIME", text)
 
 
+@pytest.mark.slow
 def test_whatever_ann_says_everybody_else_is_told_the_same(
     make_room: Callable[..., Any], pages: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_whatever_ann_says_everybody_else_is_told_the_same(
     assert found[0]["otto"]["/api/audit"].count("ann answered case ") == 1
 
 
+@pytest.mark.slow
 def test_the_adjudicator_alone_sees_what_two_said(
     make_room: Callable[..., Any], pages: Callable[..., Any]
 ) -> None:

@@ -144,6 +144,7 @@ def session(client: httpx.Client, study: Study, home: Path) -> None:
     assert client.post("/api/audit", json={}).status_code == 200
 
 
+@pytest.mark.slow
 def test_no_name_path_or_key_is_in_an_answer_a_log_or_the_audit_log(
     make_room: Callable[..., Any], started: Callable[[Path], None], tmp_path: Path
 ) -> None:

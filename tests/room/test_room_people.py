@@ -161,6 +161,7 @@ def append(home: Path, name: str, count: int) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_the_chain_stands_whoever_writes_at_once(room: Any) -> None:
     context = multiprocessing.get_context("spawn")
     children = [context.Process(target=append, args=(room.home, f"p{n}", 60)) for n in range(3)]
@@ -195,6 +196,7 @@ def test_a_password_of_another_cost_is_hashed_anew(room: Any, pages: Callable[..
     assert not is_stale(kept)
 
 
+@pytest.mark.slow
 def test_many_names_from_one_address_close_it(room: Any, pages: Callable[..., Any]) -> None:
     page = pages(room)
     for number in range(FROM_ONE_ADDRESS):
@@ -234,6 +236,7 @@ def test_few_passwords_are_tried_at_once(monkeypatch: pytest.MonkeyPatch, room: 
     assert sum(isinstance(one, Crowded) for one in found) == 5
 
 
+@pytest.mark.slow
 def test_signing_in_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, room: Any, pages: Callable[..., Any]
 ) -> None:

@@ -182,6 +182,7 @@ def test_the_adjudicator_sees_both_readings_in_random_order_without_names(
     assert orders == {((1, 0, 0), (0, 0, 1)), ((0, 0, 1), (1, 0, 0))}
 
 
+@pytest.mark.slow
 def test_agreement_is_for_the_admin_alone(make_room: MakeRoom, pages: Callable[..., Any]) -> None:
     room = make_room("reading.readers_per_case=2")
     room.open(6, 40)

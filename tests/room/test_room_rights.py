@@ -169,6 +169,7 @@ def test_a_cookie_is_kept_from_scripts_and_other_pages(
     assert "samesite=strict" in cookie
 
 
+@pytest.mark.slow
 def test_behind_a_proxy_of_this_machine_the_cookie_and_the_address_are_the_browser_s(
     room: Any, pages: Callable[..., Any]
 ) -> None:

@@ -189,6 +189,7 @@ def certificate(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_with_a_certificate_the_room_speaks_tls(
     make_room: Callable[..., Any], program: Callable[..., Program]
 ) -> None:
@@ -211,6 +212,7 @@ def test_with_a_certificate_the_room_speaks_tls(
         assert client.get("/api/me").json()["role"] == "reader"
 
 
+@pytest.mark.slow
 def test_the_admin_keeps_the_accounts(make_room: Callable[..., Any]) -> None:
     home = make_room().home
 

@@ -70,6 +70,7 @@ def test_each_site_gets_the_same_clusters_and_an_order_of_its_own(
     assert "SiteClusters" in {row.record for row in described(made.study, 100)}
 
 
+@pytest.mark.slow
 def test_killed_between_the_exchanges_it_goes_on_with_the_same_bits(
     world: Callable[..., World], pools: tuple[int, ...]
 ) -> None:

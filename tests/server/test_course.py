@@ -103,6 +103,7 @@ def test_minutes_add_up(world: Callable[..., World]) -> None:
     assert 12 <= so_far <= 12 + 3  # a reading that has begun is finished
 
 
+@pytest.mark.slow
 def test_scratch_and_warm_start(world: Callable[..., World]) -> None:
     changed = ("training.schedule=constant", "query.strategy=random")
     one = world(*changed, name="scratch")

@@ -84,6 +84,7 @@ def test_the_studys_own_model_is_the_same_with_a_comparison_and_without(
     ]
 
 
+@pytest.mark.slow
 def test_each_model_has_equally_many_labels_and_both_those_of_the_first_cycle(
     world: Callable[..., World], pools: tuple[int, ...]
 ) -> None:
@@ -136,6 +137,7 @@ def test_killed_in_a_comparison_it_goes_on_with_the_same_bits(
     assert broken.ledger() == whole.ledger()
 
 
+@pytest.mark.slow
 def test_where_too_few_sites_are_left_to_compare_the_study_ends_and_tries_again_when_it_is_gone_on(
     world: Callable[..., World], pools: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +158,7 @@ def test_where_too_few_sites_are_left_to_compare_the_study_ends_and_tries_again_
     assert made.committed(2, "compare")
 
 
+@pytest.mark.slow
 def test_a_site_with_labels_of_too_few_patients_is_in_neither_model(
     world: Callable[..., World], pools: tuple[int, ...]
 ) -> None:
@@ -189,6 +192,7 @@ def test_a_study_without_a_comparison_is_asked_for_none(world: Callable[..., Wor
     assert "SiteGain" not in {row.record for row in described(made.study, 100)}
 
 
+@pytest.mark.slow
 def test_a_site_compares_two_networks_of_the_study_and_no_other_arrays(
     world: Callable[..., World], pools: tuple[int, ...]
 ) -> None:
@@ -208,6 +212,7 @@ def test_a_site_compares_two_networks_of_the_study_and_no_other_arrays(
     assert queried.keys() == short.keys()
 
 
+@pytest.mark.slow
 def test_the_gate_lets_sums_of_two_models_by_and_nothing_in_their_place(
     world: Callable[..., World], pools: tuple[int, ...]
 ) -> None:
@@ -251,6 +256,7 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(
     assert str(refused.value).startswith("stopping.gain = 'end': accepted is")
 
 
+@pytest.mark.slow
 def test_status_dashboard_and_card_tell_of_the_newest_comparison(
     world: Callable[..., World], pools: tuple[int, ...], tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_attack_command_refuses_what_is_not_there(capsys: pytest.CaptureFixture[
     assert "attack 'inflate': accepted is one of label-flip" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_attack_run_is_another_run_and_tells_who_attacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

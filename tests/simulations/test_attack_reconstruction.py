@@ -94,6 +94,7 @@ def test_attack_fishing_leaves_a_gradient_to_one_class_alone() -> None:
     assert plain @ other / np.linalg.norm(plain) / np.linalg.norm(other) < 0.9
 
 
+@pytest.mark.slow
 def test_attack_inversion_goes_the_way_of_the_update_and_is_deterministic() -> None:
     study = _study("tiny-cnn")
     material = Material.of("phantom")

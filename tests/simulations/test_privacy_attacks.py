@@ -41,6 +41,7 @@ def test_attack_bounds_agree_with_closed_forms() -> None:
     assert gaussian_bound(500, 1000, 1e-5) == 0.0
 
 
+@pytest.mark.slow
 def test_attack_bounds_are_seldom_above_the_truth() -> None:
     rng = np.random.default_rng(4)
     above = 0

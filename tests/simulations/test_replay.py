@@ -73,6 +73,7 @@ def test_a_ledger_is_only_read(finished: Path) -> None:
         reallocated(finished / "none.db", "uniform")
 
 
+@pytest.mark.slow
 def test_a_run_is_run_again_as_other_arms_and_stays_what_it_was(finished: Path) -> None:
     before = (finished / "cycles.jsonl").read_bytes()
     arms = "coreset@uniform,random+budget.total=24"

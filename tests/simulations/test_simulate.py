@@ -179,6 +179,7 @@ def test_hidden_labels_that_nobody_read_change_nothing(
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_finished_runs_are_left_alone_and_new_seeds_join(small_npz: Path, tmp_path: Path) -> None:
     out = run(plan_of(study(), str(small_npz), ["random"], [0]), tmp_path / "out")
     before = (out / "random" / "seed-0" / "ledger.db").stat().st_mtime_ns
@@ -188,6 +189,7 @@ def test_finished_runs_are_left_alone_and_new_seeds_join(small_npz: Path, tmp_pa
     assert json.loads((out / "simulation.json").read_text())["seeds"] == [0, 3]
 
 
+@pytest.mark.slow
 def test_another_study_is_refused_in_the_same_folder(small_npz: Path, tmp_path: Path) -> None:
     out = run(plan_of(study(), str(small_npz), ["random"], [0]), tmp_path / "out")
     with pytest.raises(PlanError, match="holds another simulation"):
@@ -261,6 +263,7 @@ def test_minutes_as_unit_add_up(small_npz: Path, tmp_path: Path) -> None:
     assert all(line["returned"][s] >= -1 for line in account for s in line["returned"])
 
 
+@pytest.mark.slow
 def test_a_budget_larger_than_the_pool_ends_with_the_pool(small_npz: Path, tmp_path: Path) -> None:
     changed = study(budget={"total": 1000, "first": 100, "per_cycle": 100})
     out = run(plan_of(changed, str(small_npz), ["random"], [0]), tmp_path / "out")
@@ -269,6 +272,7 @@ def test_a_budget_larger_than_the_pool_ends_with_the_pool(small_npz: Path, tmp_p
     assert [line["cycle"] for line in account] == list(range(-1, len(account) - 1))
 
 
+@pytest.mark.slow
 def test_multi_label_colour_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     content: dict[str, np.ndarray] = {}
@@ -304,6 +308,7 @@ def test_natural_sites_keep_their_names(tmp_path: Path) -> None:
     assert sorted(last["granted"]) == ["north", "south"]
 
 
+@pytest.mark.slow
 def test_scored_on_val_uses_the_other_split(small_npz: Path, tmp_path: Path) -> None:
     plan = plan_of(study(), str(small_npz), ["random"], [0], scored_on="val")
     last = lines(run(plan, tmp_path / "out") / "random" / "seed-0")[-1]

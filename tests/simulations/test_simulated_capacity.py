@@ -35,6 +35,7 @@ def cycles(out: Path, **simulation: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines][1:]
 
 
+@pytest.mark.slow
 def test_a_silent_site_spends_nothing_and_its_grants_come_back(tmp_path: Path) -> None:
     found = cycles(tmp_path, silent={"site-02": 1})
     assert found[0]["spent"] == {"site-01": 4, "site-02": 4}
@@ -46,12 +47,14 @@ def test_a_silent_site_spends_nothing_and_its_grants_come_back(tmp_path: Path) -
     assert len(found) > 3
 
 
+@pytest.mark.slow
 def test_readers_without_more_hours_give_the_rest_back(tmp_path: Path) -> None:
     found = cycles(tmp_path, readers={"per_cycle": 3})
     assert all(c["spent"] == {"site-01": 3, "site-02": 3} for c in found[:3])
     assert found[0]["returned"] == {"site-01": 1, "site-02": 1}
 
 
+@pytest.mark.slow
 def test_every_site_reads_at_its_own_pace(tmp_path: Path) -> None:
     found = cycles(tmp_path, readers={"seconds": [30.0, 120.0], "spread": 0.0})
     assert found[0]["site_minutes"] == pytest.approx({"site-01": 2.0, "site-02": 8.0})

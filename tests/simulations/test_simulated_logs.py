@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from client.audit.chain import lines
 from client.audit.verify import verify
 from client.home import open_store
@@ -15,6 +17,7 @@ from simulations.simulate import simulate
 ROUNDS, CYCLES, SITES = 2, 2, 3
 
 
+@pytest.mark.slow
 def test_every_record_of_a_simulated_study_passed_and_has_its_line(tmp_path: Path) -> None:
     study = parse(
         {

@@ -87,6 +87,7 @@ def test_in_many_classes_accuracy_alone_and_in_several_labels_each_class_is_a_de
     assert found["sensitivity"] == pytest.approx((1 / 2, 1 / 5, 4 / 5))
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30),
     st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12),

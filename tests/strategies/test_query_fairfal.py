@@ -118,6 +118,7 @@ def fair(signals: dict[str, NDArray[Any]], k: int, threshold: float, over: int) 
     return taken
 
 
+@pytest.mark.slow
 @few
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.6, 1.0]), st.integers(1, 4))
 def test_fairfal_is_its_plain_loops(seed: int, threshold: float, over: int) -> None:

@@ -48,6 +48,7 @@ def gradients(q: Floats, z: Floats) -> Floats:
     return np.asarray((q[:, :, None] * z[:, None, :]).reshape(len(q), -1))
 
 
+@pytest.mark.slow
 @given(
     n=st.integers(1, 25),
     m=st.integers(1, 6),

@@ -74,6 +74,7 @@ def test_names_are_nowhere(
     assert facts == '{"age": "90+", "modality": "CT", "month": "2024-01", "sex": "F"}'
 
 
+@pytest.mark.slow
 def test_the_same_import_again_takes_nothing_and_a_late_slice_changes_nothing(
     made: Made,
     write: Write,
@@ -116,6 +117,7 @@ def test_a_folder_that_moved_is_found_again(
     assert images.volume(0).slices.shape == (1, 16, 12)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_exchanged_or_lost_makes_its_case_unreadable_until_it_is_back(
     made: Made,
     write: Write,
@@ -181,6 +183,7 @@ def test_a_series_of_two_sizes_or_two_patients_is_skipped_by_its_key(
     assert keys == [[site_key(home).case("1.2|1.2.3")]] * 2
 
 
+@pytest.mark.slow
 def test_x_rays_are_cases_one_by_one(
     made: Made,
     write: Write,

@@ -39,6 +39,7 @@ BytesOf = Callable[[Path], bytes]
 Opened = Callable[[Path], Site]
 
 
+@pytest.mark.slow
 def test_monochrome1_is_white_where_values_are_small(
     made: Made,
     write: Write,
@@ -134,6 +135,7 @@ def test_lossless_syntaxes_are_exact(
     assert (opened(home).images.volume(0).slices[0] == values).all()
 
 
+@pytest.mark.slow
 def test_a_decoder_that_dies_of_a_case_costs_that_case_alone(
     made: Made,
     write: Write,
@@ -158,6 +160,7 @@ def test_a_decoder_that_dies_of_a_case_costs_that_case_alone(
     assert sum(len(keys) for keys in tally.keys.values()) == 2
 
 
+@pytest.mark.slow
 @real
 def test_real_files_of_many_makers_and_syntaxes(
     bytes_of: BytesOf,
@@ -232,6 +235,7 @@ def test_jpeg_extended_of_twelve_bits(name: str) -> None:
     assert (int(stored[420, 140]), int(stored[230, 120])) == (244, 95)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_does_not_end_costs_that_case_alone(
     made: Made, write: Write, home: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from client.store.opinion_shelf import Opinion
 from client.store.reading_shelf import Opening
 
@@ -12,6 +14,7 @@ AFTER = 'reading.show_ai="after"'
 MAP = bytes(range(16))
 
 
+@pytest.mark.slow
 def test_a_case_of_an_earlier_cycle_does_not_come_back_with_another_model_s_opinion(
     make_room: Callable[..., Any],
     pages: Callable[..., Any],

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ AFTER = 'reading.show_ai="after"'
 MARK = "the model was unsure of this very case"
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_whatever_is_asked_nobody_sees_before_they_answered(data: st.DataObject) -> None:

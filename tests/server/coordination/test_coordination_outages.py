@@ -104,6 +104,7 @@ def test_kill_nine_loses_nothing_and_doubles_nothing(server: Any, make_site: Any
     assert server.online("survivor")
 
 
+@pytest.mark.slow
 def test_a_planned_stop_says_goodbye(server: Any, make_site: Any) -> None:
     sites = [make_site(name) for name in ("one", "two")]
     for site in sites:

@@ -79,6 +79,7 @@ def test_abstaining_counts_towards_a_quorum_and_failing_does_not(
     assert updates(made, 0) == ["west"]
 
 
+@pytest.mark.slow
 def test_a_quorum_that_is_lost_and_comes_back_changes_nothing(calm: Callable[..., Torn]) -> None:
     """The keeper starts the next run; the books and the model are those of a calm study."""
     whole = calm(lambda site, key: None, name="whole")

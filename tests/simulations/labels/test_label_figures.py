@@ -237,6 +237,7 @@ def test_words_and_layout_do_not_change_the_code_but_numbers_do(tmp_path: Path) 
     assert hashes["plain"] == hashes["told"] != hashes["other"]
 
 
+@pytest.mark.slow
 def test_the_code_of_a_run_is_that_of_the_strategies_it_names() -> None:
     plan = Plan(document(TRACKS["A"].study), "A", ("random", "coreset"), (0,), "val")
     random, coreset = (version(plan.study_of(arm, 0)) for arm in plan.arms)

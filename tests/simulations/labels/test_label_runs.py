@@ -49,6 +49,7 @@ def jobs_of(file: str, *arms: str) -> list[Job]:
     return [Job("D", "small", "val", arm, 0, file) for arm in arms]
 
 
+@pytest.mark.slow
 def test_runs_are_cached_begin_alike_and_are_the_same_when_run_again(
     small: str, tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_runs_are_cached_begin_alike_and_are_the_same_when_run_again(
     assert [again[k] for k in ("cycles", "choices")] == [first[k] for k in ("cycles", "choices")]
 
 
+@pytest.mark.slow
 def test_two_workers_find_what_one_does(small: str, tmp_path: Path) -> None:
     alone, both = (Results(tmp_path / f"{n}.jsonl") for n in ("alone", "both"))
     jobs = jobs_of(small, "random", "entropy")

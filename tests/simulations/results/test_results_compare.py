@@ -64,6 +64,7 @@ def test_enough_seeds_reject(simulated: Simulated) -> None:
     assert "Chance is an unlikely explanation" in " ".join(words.headline(found))
 
 
+@pytest.mark.slow
 def test_every_metric_scope_and_split(simulated: Simulated) -> None:
     out = simulated(seeds=(0,), cycles=2)
     scopes: tuple[Scope | None, ...] = (None, "pooled", "macro", "worst")

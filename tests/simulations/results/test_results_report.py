@@ -91,6 +91,7 @@ def test_hostile_names_are_only_text(simulated: Simulated, tmp_path: Path) -> No
     assert "&lt;img src=x onerror=alert(2)&gt;" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
