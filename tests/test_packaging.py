@@ -239,7 +239,7 @@ def test_help_takes_less_than_half_a_second_of_cpu(tmp_path: Path) -> None:
         assert child.returncode == 0
         return used.ru_utime + used.ru_stime
 
-    assert min(seconds() for _ in range(3)) < 0.5
+    assert min(seconds() for _ in range(6)) < 0.5  # the least: a busy machine adds to each
 
 
 @pytest.mark.parametrize(
