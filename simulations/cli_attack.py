@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,13 +54,19 @@ def attack(
 def _canaries(seed: int, fault: str) -> Titled:
     from client.privacy.dp_sgd import SOUND, Planted
     from simulations.attacks.privacy.canaries import Audit, audit
+    from simulations.attacks.privacy.released import audit_reports
     from simulations.attacks.privacy.told import of_audit
 
     faults = {"": SOUND, "noise": Planted(noise=0.5), "clipping": Planted(clipping=False)}
     if fault not in faults:
         raise ValueError(f"fault {fault!r}: accepted is noise or clipping")
-    found = audit(Audit(seed=seed, planted=faults[fault]))
-    return of_audit([(f"DP-SGD, fault: {fault or 'none'}, seed {seed}", found)])
+    planted, named = faults[fault], f"fault: {fault or 'none'}, seed {seed}"
+    found = [(f"DP-SGD, {named}", audit(Audit(seed=seed, planted=planted)))]
+    if planted.clipping:  # a report clips nothing
+        with TemporaryDirectory() as folder:
+            reports = audit_reports(Path(folder), noise=planted.noise, seed=seed)
+        found.append((f"reports, {named}", reports))
+    return of_audit(found)
 
 
 def _membership(run: Path | None) -> Titled:

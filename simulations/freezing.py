@@ -29,7 +29,7 @@ def freeze_study(
     study = load(file, overrides)
     decisions(study)  # what a site would refuse is refused here: no strategies from outside
     if study.privacy is not None:
-        from client.privacy.per_patient import check_network  # brings opacus
+        from client.privacy.per_patient import check_network  # brings torch
 
         check_network(study)
     arrays = initial_arrays(study) if weights is None else _pretrained(study, weights)

@@ -154,7 +154,7 @@ class Post:
                     one.told = one.question(site)
             else:
                 one.told = one.question(site)
-        except BaseException as error:
+        except BaseException as error:  # SystemExit too: an unanswered asker would wait for good
             one.failed = error
 
     def _opened(self) -> Site:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from client.learning.train import train as learn
+from client.privacy.training import private_update
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
 from client.steps.pixels import readable
@@ -30,8 +31,6 @@ def train(site: Site, study: Study, request: StepRequest) -> Outcome:
     if (key.round, key.sequence) == (0, 0):
         _settle(site, study)
     if study.privacy is not None:
-        from client.privacy.training import private_update  # brings opacus
-
         return private_update(site, study, request)
     ids, targets = site.store.labels.settled(key.study)
     if key.sequence:

@@ -101,7 +101,8 @@ CREATE TABLE privacy_charges (        -- written before a step looks at anything
     round INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
     what TEXT NOT NULL,
-    mechanism TEXT NOT NULL CHECK (mechanism IN ('dp-sgd', 'gaussian', 'public', 'restored')),
+    mechanism TEXT NOT NULL CHECK (mechanism IN (
+        'dp-sgd', 'dp-sgd-swap', 'gaussian', 'public', 'restored')),
     noise REAL NOT NULL,              -- multiplier of the most that one patient changes
     share REAL NOT NULL,              -- of the patients, in each step's sample
     steps INTEGER NOT NULL,
@@ -110,9 +111,6 @@ CREATE TABLE privacy_charges (        -- written before a step looks at anything
     released TEXT NOT NULL DEFAULT '',-- digest of what left for it; "" while nothing has
     UNIQUE (study, scope, cycle, step, round, sequence, what)
 );
-"""
-
-_CHARGES_STAND = """
 CREATE TRIGGER charges_are_never_deleted BEFORE DELETE ON privacy_charges
 BEGIN SELECT RAISE(ABORT, 'charges are append-only'); END;
 CREATE TRIGGER charges_are_never_replaced BEFORE INSERT ON privacy_charges
@@ -138,35 +136,9 @@ CREATE TABLE purged_work (            -- what purged cases leave behind: sums, o
 );
 """
 
-_EIGHTH = """
-CREATE TABLE privacy_charges_anew (   -- written before a step looks at anything
-    id INTEGER PRIMARY KEY,
-    study TEXT NOT NULL REFERENCES privacy_accounts (study),
-    scope TEXT NOT NULL CHECK (scope IN ('training', 'audit', 'locked')), -- whose patients
-    cycle INTEGER NOT NULL,
-    step TEXT NOT NULL,
-    round INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    what TEXT NOT NULL,
-    mechanism TEXT NOT NULL CHECK (mechanism IN (
-        'dp-sgd', 'dp-sgd-swap', 'gaussian', 'public', 'restored')),
-    noise REAL NOT NULL,              -- multiplier of the most that one patient changes
-    share REAL NOT NULL,              -- of the patients, in each step's sample
-    steps INTEGER NOT NULL,
-    rdp REAL NOT NULL,                -- nats at the account's order
-    at TEXT NOT NULL,
-    released TEXT NOT NULL DEFAULT '',-- digest of what left for it; "" while nothing has
-    UNIQUE (study, scope, cycle, step, round, sequence, what)
-);
-INSERT INTO privacy_charges_anew SELECT * FROM privacy_charges;
-DROP TABLE privacy_charges;
-ALTER TABLE privacy_charges_anew RENAME TO privacy_charges;
-"""
-
 MIGRATIONS: tuple[str, ...] = (
     *FIRST,
     _FIFTH,
-    _SIXTH + _CHARGES_STAND,
+    _SIXTH,
     _SEVENTH,
-    _EIGHTH + _CHARGES_STAND,
 )

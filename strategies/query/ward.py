@@ -42,10 +42,8 @@ class Ward:
     The default was chosen among variants on the validation splits of tracks A and B of
     `make bench-labels`, seeds 0-8. With two dozen labels the network's features and a site's own
     model are little but noise: k-center takes outliers, and gradients lie where the first labels
-    happened to. Images tell parts of the pool apart before there is any label. It did there as well
-    as LoGo (area under the curve A +0.000, B -0.002, standard errors 0.010 and 0.004; over random
-    +0.044 and +0.040), with no model of the site's own. Quotas for all picks served label skew and
-    cost rare classes; half of them served both.
+    happened to. Images tell parts of the pool apart before there is any label. Quotas for all picks
+    served label skew and cost rare classes; half of them served both.
 
     Attributes:
         warm: labels of the site at which warm picks begin, and from which all are.

@@ -51,7 +51,7 @@ def say(
     reading = Reading("", reader, AT, 1.0, "answered", value, reader == "cleo", stage)
     with store.transaction():
         purpose = "audit" if case % 4 == 0 else "query"
-        store.readings.add(study.identity, 0, case, purpose, reading)  # type: ignore[arg-type]
+        store.readings.add(study.identity, 0, case, purpose, reading)  # type: ignore[arg-type]  # of the three words
 
 
 def test_numbers_by_hand(home: Path, tiny_study: Callable[..., Study]) -> None:

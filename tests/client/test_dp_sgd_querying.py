@@ -125,7 +125,7 @@ def test_threshold_random_one_case_more_displaces_at_most_one() -> None:
     class Same(np.random.Generator):
         """A case draws the same number whoever else is there."""
 
-        def random(self, size: int) -> np.ndarray:  # type: ignore[override]
+        def random(self, size: int) -> np.ndarray:  # type: ignore[override]  # the one call that is made
             return numbers[:size]
 
     def chosen(n: int) -> set[int]:

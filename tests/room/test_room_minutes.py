@@ -71,7 +71,7 @@ def test_what_three_readers_have_on_their_screens_is_finished_and_counts(
 ) -> None:
     at = table(*MINUTES, grant=3)
     cases = {name: at.next(name) for name in ("ann", "ben", "cat")}
-    assert sorted(cases.values()) == [0, 1, 2]  # type: ignore[type-var]
+    assert set(cases.values()) == {0, 1, 2}
     at.time += 110
     for done, (name, case) in enumerate(cases.items(), 1):
         at.say(name, case or 0, 100.0)

@@ -33,7 +33,7 @@ def report(site: str = "a", **changes: object) -> SiteReport:
         labels=(5, 5),
         kept=((0, 0), (0, 0)),
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)  # type: ignore[arg-type]  # fields by name
 
 
 def record(cycle: int, *reports: SiteReport, minutes: float = 30.0) -> CycleRecord:

@@ -58,10 +58,10 @@ class North:
                 store.steps.approve(study, "w")
                 store.readings.grant(study.identity, 0, 0, grant)
                 purposes = ["audit", *["query"] * 5]
-                opened = [Opening(i + 1, p) for i, p in enumerate(purposes)]  # type: ignore[arg-type]
+                opened = [Opening(i + 1, p) for i, p in enumerate(purposes)]  # type: ignore[arg-type]  # of the three words
                 store.readings.open(study.identity, 0, opened)
                 for name, role in (("ann", "reader"), ("ben", "reader"), ("cleo", "adjudicator")):
-                    store.readers.add(Account(name, role, "", now()))  # type: ignore[arg-type]
+                    store.readers.add(Account(name, role, "", now()))  # type: ignore[arg-type]  # of the three words
 
     def store(self) -> Any:
         return closing(open_store(self.home, durable=False))

@@ -121,9 +121,9 @@ def test_killed_before_any_step_was_written_down_it_asks_again_and_ends_the_same
         real = Progress.write
 
         def write(self: Progress, state: object) -> None:
-            if (state.step, state.cycle) == (step, cycle):  # type: ignore[attr-defined]
+            if (state.step, state.cycle) == (step, cycle):  # type: ignore[attr-defined]  # the rehearsal's own state
                 raise Killed
-            real(self, state)  # type: ignore[arg-type]
+            real(self, state)  # type: ignore[arg-type]  # the rehearsal's own state
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Progress, "write", write)

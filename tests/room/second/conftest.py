@@ -30,7 +30,7 @@ def with_opinions(room: Any, cases: int = 6, missing: int = 0) -> Any:
 
 def look(page: Any, position: int, **more: Any) -> httpx.Response:
     body = {"study": page.study.identity, "cycle": 0, "position": position, **more}
-    return page.post("/api/opinion", **body)  # type: ignore[no-any-return]
+    return page.post("/api/opinion", **body)  # type: ignore[no-any-return]  # the page is a test's own
 
 
 def change(page: Any, position: int, chosen: int | None, **more: Any) -> httpx.Response:
@@ -45,7 +45,7 @@ def change(page: Any, position: int, chosen: int | None, **more: Any) -> httpx.R
         "seconds": 3.0,
         **more,
     }
-    return page.post("/api/second-look", **body)  # type: ignore[no-any-return]
+    return page.post("/api/second-look", **body)  # type: ignore[no-any-return]  # the page is a test's own
 
 
 def rows(room: Any, sql: str) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,10 +101,10 @@ def test_the_report_tells_of_time_and_of_who_came(simulated: Simulated, tmp_path
 
 
 def test_json_tells_the_days_to_a_target(simulated: Simulated) -> None:
-    document = to_json(compare([simulated()]))
-    arm = document["arms"]["coreset"]  # type: ignore[index, call-overload]
-    assert arm["days_to_98"] is None or arm["days_to_98"] > 0  # type: ignore[index, call-overload, operator]
-    assert "days_to_99" in arm  # type: ignore[operator]
+    document: Any = to_json(compare([simulated()]))
+    arm = document["arms"]["coreset"]
+    assert arm["days_to_98"] is None or arm["days_to_98"] > 0
+    assert "days_to_99" in arm
 
 
 def test_the_report_tells_what_a_comparison_with_random_said_beside_what_was_so(
