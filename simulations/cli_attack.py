@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simulations.results.page import Titled
 
 KINDS = ("canaries", "membership", "reconstruction")
+FAULTS = ("", "noise", "clipping")
 
 
 def attack(
@@ -34,21 +35,37 @@ def attack(
 ) -> None:
     """Attack patients' privacy: canaries, membership in a model, images from updates."""
     check_format(form)
+    _check(kind, fault)
+    from simulations.results.compare import compare
+
+    results = None if run is None else compare([run])  # no run is refused before the work
     if kind == "canaries":
         told = _canaries(seed, fault)
     elif kind == "membership":
         told = _membership(run)
-    elif kind == "reconstruction":
-        told = _reconstruction(data, steps)
     else:
-        raise ValueError(f"attack {kind!r}: accepted is one of {', '.join(KINDS)}")
-    if run is not None:
-        from simulations.attacks.privacy.told import keep
-        from simulations.results.report import write_report
+        told = _reconstruction(data, steps)
+    if run is not None and results is not None:
+        from simulations.attacks.privacy.told import keep, kept
+        from simulations.results.report import render, written
 
         keep(run, kind, told)
-        write_report([run], run / "report.html")
+        written(run / "report.html", render(results, tuple(kept([run]))))
     _show(told, form)
+
+
+def _check(kind: str, fault: str) -> None:
+    """Refuse what there is not.
+
+    Raises:
+        ValueError: another attack, another fault, or a fault of another attack than canaries.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"attack {kind!r}: accepted is one of {', '.join(KINDS)}")
+    if fault not in FAULTS:
+        raise ValueError(f"--fault {fault!r}: accepted is noise or clipping")
+    if fault and kind != "canaries":
+        raise ValueError(f"--fault {fault!r} with {kind}: accepted with canaries alone")
 
 
 def _canaries(seed: int, fault: str) -> Titled:
@@ -58,8 +75,6 @@ def _canaries(seed: int, fault: str) -> Titled:
     from simulations.attacks.privacy.told import of_audit
 
     faults = {"": SOUND, "noise": Planted(noise=0.5), "clipping": Planted(clipping=False)}
-    if fault not in faults:
-        raise ValueError(f"fault {fault!r}: accepted is noise or clipping")
     planted, named = faults[fault], f"fault: {fault or 'none'}, seed {seed}"
     found = [(f"DP-SGD, {named}", audit(Audit(seed=seed, planted=planted)))]
     if planted.clipping:  # a report clips nothing

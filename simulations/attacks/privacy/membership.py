@@ -50,7 +50,8 @@ def membership(out: Path, arm: str, seed: int) -> Membership:
         arm: of the run, with its seed.
 
     Raises:
-        PlanError: no such run, its task has several labels, or it labeled all or nothing.
+        PlanError: no such run, its sites or models are gone, its task has several labels, or it
+            labeled all or nothing.
     """
     task = Task(out, arm, seed)
     if not task.finished():
@@ -62,9 +63,11 @@ def membership(out: Path, arm: str, seed: int) -> Membership:
     targets = plan.cases().targets
     assert targets is not None  # noqa: S101 - a simulation has labels
     resident = Resident(study.network, study.task.image, len(study.task.classes))
-    models = sorted((task.folder / "models").glob("*.safetensors"))
+    models, homes = sorted((task.folder / "models").glob("*.safetensors")), _homes(task.folder)
+    if not models or not homes:
+        raise PlanError(f"{task.folder}: its models or its sites are gone; accepted is with both")
     resident.load(ModelShelf(task.folder / "models").load(models[-1].name).arrays)
-    found = [_of_site(home, study, resident, targets) for home in _homes(task.folder)]
+    found = [_of_site(home, study, resident, targets) for home in homes]
     members = np.concatenate([inside for inside, _ in found])
     others = np.concatenate([outside for _, outside in found])
     if not len(members) or not len(others):

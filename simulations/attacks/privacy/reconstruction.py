@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client.cases.cases import CasesError
 from client.cases.open import open_cases
 from client.learning.images import normalised
 from client.learning.networks import initial_arrays
@@ -22,6 +23,7 @@ from simulations.studies import committed
 EPSILON = 8.0
 PRIVATE = ("training.start=warm", f"privacy.epsilon={EPSILON}")
 _DP = f"DP-SGD, epsilon {EPSILON:g} on one step"
+_EACH = 4  # cases of a class that the largest batch has
 _OTHERS = 400
 """Images of others that an attacker has, as from any public set."""
 
@@ -79,12 +81,22 @@ class Material:
 
     @classmethod
     def of(cls, source: str) -> Material:
-        """The images of a source that the pneumonia study can take; "phantom" needs no file."""
+        """The images of a source that the pneumonia study can take; "phantom" needs no file.
+
+        Raises:
+            CasesError: the source is refused, or has too few of them.
+        """
         cases = open_cases(source, _study("tiny-cnn").task, 0)
         if cases.targets is None:
-            raise ValueError(f"{source}: no labels; accepted is a source with one for every case")
+            raise CasesError(f"{source}: no labels; accepted is a source with one for every case")
         pool, test = cases.rows("pool"), cases.rows("test")[:_OTHERS]
         labels = cases.targets[pool].argmax(axis=1)
+        least = min(np.bincount(labels, minlength=2))
+        if least < _EACH or not len(test):
+            raise CasesError(
+                f"{source}: {least} cases of a class in the pool and {len(test)} in the test "
+                f"split; accepted are {_EACH} and 1 or more"
+            )
         return cls(cases.images[pool], labels, cases.images[test])
 
     def batch(self, *counts: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
