@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median
@@ -62,13 +63,16 @@ def usual_length(ledger: Ledger, stage: Stage) -> float | None:
 
 
 def length(arrays: Arrays, start: Arrays) -> float:
-    """Euclidean length of the change from `start`, over all arrays of fractions."""
-    squares = 0.0
+    """Euclidean length of the change from `start`, over all arrays of fractions.
+
+    Whatever their order: an answer that a site kept and sends again has another than a fresh one.
+    """
+    squares = []
     for name, array in arrays.items():
         if array.dtype.kind == "f":
             change = np.asarray(array, dtype=np.float64) - np.asarray(start[name], np.float64)
-            squares += float(np.vdot(change, change))
-    return float(np.sqrt(squares))
+            squares.append(float(np.square(change).sum()))
+    return math.sqrt(math.fsum(squares))
 
 
 @dataclass(slots=True)

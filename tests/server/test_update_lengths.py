@@ -107,3 +107,13 @@ def test_length_by_hand() -> None:
     start = {"a": np.zeros(2, np.float32), "n": np.array(3)}
     end = {"a": np.array([3.0, 4.0], np.float32), "n": np.array(90)}
     assert length(end, start) == pytest.approx(5.0)
+
+
+def test_a_length_does_not_depend_on_the_order_of_the_arrays() -> None:
+    """What a site kept and sends again has its arrays in another order than what it just made."""
+    drawn = np.random.default_rng(0)
+    for _ in range(200):
+        arrays = {str(name): drawn.standard_normal(3, np.float32) for name in range(9)}
+        start = {name: np.zeros(3, np.float32) for name in arrays}
+        turned = dict(reversed(arrays.items()))
+        assert length(turned, start) == length(arrays, start)
