@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from strategies.aggregation.adaptive import FedAdam
 from strategies.aggregation.aggregator import Aggregator, TooFewUpdates
 from strategies.aggregation.averaging import FedAvg, FedProx
-from strategies.aggregation.robust import Median, MultiKrum, NormBound, TrimmedMean
+from strategies.aggregation.krum import MultiKrum, MultiKrumHistory
+from strategies.aggregation.robust import Median, NormBound, TrimmedMean
 
 AGGREGATION: Mapping[str, Callable[..., Aggregator]] = {
     "fedadam": FedAdam,
@@ -15,6 +16,7 @@ AGGREGATION: Mapping[str, Callable[..., Aggregator]] = {
     "fedprox": FedProx,
     "median": Median,
     "multi-krum": MultiKrum,
+    "multi-krum-history": MultiKrumHistory,
     "norm-bound": NormBound,
     "trimmed-mean": TrimmedMean,
 }
@@ -27,6 +29,7 @@ __all__ = [
     "FedProx",
     "Median",
     "MultiKrum",
+    "MultiKrumHistory",
     "NormBound",
     "TooFewUpdates",
     "TrimmedMean",

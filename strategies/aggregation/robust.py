@@ -8,7 +8,7 @@ they weigh nothing here except under norm bounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from protocol.records import GlobalState, SiteUpdate
 from strategies.aggregation.average import cast
-from strategies.aggregation.stacked import Stacked, stacked
+from strategies.aggregation.stacked import mean, stacked, stepped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Median:
 
     def step(self, state: GlobalState, updates: Iterable[SiteUpdate]) -> GlobalState:
         """The coordinate-wise median; see `Aggregator`."""
-        return _step(state, stacked(state, updates, self.least_sites), _median)
+        return stepped(state, stacked(state, updates, self.least_sites), _median)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class TrimmedMean:
 
     def step(self, state: GlobalState, updates: Iterable[SiteUpdate]) -> GlobalState:
         """The trimmed mean; see `Aggregator`."""
-        return _step(state, stacked(state, updates, self.least_sites), self._mean)
+        return stepped(state, stacked(state, updates, self.least_sites), self._mean)
 
     def _cut(self, sites: int) -> int:
         return math.ceil(self.share * sites - 1e-9)
@@ -89,63 +89,6 @@ class TrimmedMean:
             cut = (len(stack) - 1) // 2
         inner: NDArray[np.float64] = np.sort(stack, axis=0)[cut : len(stack) - cut].mean(axis=0)
         return inner
-
-
-@dataclass(frozen=True, slots=True)
-class MultiKrum:
-    """The mean of the updates that have the nearest neighbours among the others.
-
-    An update's score is the sum of its squared distances to its n - f - 2 nearest; the `keep` with
-    the lowest scores are averaged, each alike. Of the rules here the one that kept planted marks
-    out of the model in `make bench-attacks` (docs/benchmarks-attacks.md), with one of six sites
-    dishonest. A turned update among sites that differ by nature is not always told from them, nor
-    a backdoor that is made no longer than honest updates.
-
-    Source: Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient
-    Descent, NeurIPS 2017, section 4. O(n^2 d) for n sites and d parameters.
-
-    Attributes:
-        f: how many sites may be dishonest, at least 1; it asks for 2 f + 3 sites.
-        keep: how many updates are averaged, at most n - f; 0 for n - f.
-    """
-
-    f: int = 1
-    keep: int = 0
-    streaming: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        """Refuse arguments out of range."""
-        if self.f < 1:
-            raise ValueError(f"f = {self.f!r}: accepted is 1 or more")
-        if self.keep < 0:
-            raise ValueError(f"keep = {self.keep!r}: accepted is 0 for all but f, or more")
-
-    @property
-    def proximal(self) -> float:
-        """0: the sites' loss stays as it is."""
-        return 0.0
-
-    @property
-    def least_sites(self) -> int:
-        """2 f + 3, as its proof asks."""
-        return 2 * self.f + 3
-
-    def step(self, state: GlobalState, updates: Iterable[SiteUpdate]) -> GlobalState:
-        """The mean of the chosen updates; see `Aggregator`."""
-        stack = stacked(state, updates, self.least_sites)
-        if stack is None:
-            return replace(state, round=state.round + 1)
-        chosen = self.chosen(stack.changes(state.arrays))
-        return _step(state, stack, lambda values: _mean(values[chosen]))
-
-    def chosen(self, changes: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Rows of the updates to average, in the order given, of (n, parameters) changes."""
-        count = len(changes)
-        apart = _squared_distances(changes)
-        np.fill_diagonal(apart, np.inf)
-        scores = np.sort(apart, axis=1)[:, : count - self.f - 2].sum(axis=1)
-        keep = min(self.keep or count, count - self.f)
-        return np.sort(np.argsort(scores, kind="stable")[:keep])
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,40 +138,10 @@ class NormBound:
             each = (-1,) + (1,) * old.ndim
             whole = state.arrays[name].dtype.kind != "f"
             moved = (values - old) * (1.0 if whole else shrink.reshape(each))
-            arrays[name] = old + _mean(moved, weights)
+            arrays[name] = old + mean(moved, weights)
         return replace(state, arrays=cast(arrays, state.arrays), round=state.round + 1)
-
-
-def _step(
-    state: GlobalState,
-    stack: Stacked | None,
-    middle: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-) -> GlobalState:
-    """The state whose arrays are the middle of the stacked ones."""
-    if stack is None:
-        return replace(state, round=state.round + 1)
-    arrays = {name: np.asarray(middle(values)) for name, values in stack.arrays.items()}
-    return replace(state, arrays=cast(arrays, state.arrays), round=state.round + 1)
 
 
 def _median(stack: NDArray[np.float64]) -> NDArray[np.float64]:
     middle: NDArray[np.float64] = np.median(stack, axis=0)
     return middle
-
-
-def _mean(
-    stack: NDArray[np.float64], weights: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
-    """The mean over the first axis, around its first row: equal rows give exactly their values."""
-    shares = np.full(len(stack), 1 / len(stack)) if weights is None else weights / weights.sum()
-    mean: NDArray[np.float64] = stack[0] + np.tensordot(shares, stack - stack[0], axes=1)
-    return mean
-
-
-def _squared_distances(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, n) squared distances, each pair by its own difference: no cancellation."""
-    apart = np.zeros((len(rows), len(rows)))
-    for i in range(len(rows)):
-        for j in range(i):
-            apart[i, j] = apart[j, i] = float(((rows[i] - rows[j]) ** 2).sum())
-    return apart

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol.records import Arrays, GlobalState, SiteUpdate
 from strategies.aggregation.aggregator import TooFewUpdates
-from strategies.aggregation.average import check
+from strategies.aggregation.average import cast, check
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,24 @@ def stacked(state: GlobalState, updates: Iterable[SiteUpdate], least: int) -> St
         for name in state.arrays
     }
     return Stacked(tuple(u.site for u in kept), np.array([u.weight for u in kept]), arrays)
+
+
+def stepped(
+    state: GlobalState,
+    stack: Stacked | None,
+    middle: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> GlobalState:
+    """The state whose arrays are the middle of the stacked ones."""
+    if stack is None:
+        return replace(state, round=state.round + 1)
+    arrays = {name: np.asarray(middle(values)) for name, values in stack.arrays.items()}
+    return replace(state, arrays=cast(arrays, state.arrays), round=state.round + 1)
+
+
+def mean(
+    stack: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """The mean over the first axis, around its first row: equal rows give exactly their values."""
+    shares = np.full(len(stack), 1 / len(stack)) if weights is None else weights / weights.sum()
+    found: NDArray[np.float64] = stack[0] + np.tensordot(shares, stack - stack[0], axes=1)
+    return found

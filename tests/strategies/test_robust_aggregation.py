@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from protocol.codec import pack, unpack
 from protocol.records import GlobalState, SiteUpdate
 from protocol.study import StudyError, parse
 from strategies.aggregation import (
@@ -17,6 +19,7 @@ from strategies.aggregation import (
     FedAvg,
     Median,
     MultiKrum,
+    MultiKrumHistory,
     NormBound,
     TooFewUpdates,
     TrimmedMean,
@@ -64,6 +67,128 @@ def test_multi_krum_by_hand() -> None:
     assert MultiKrum(keep=3).chosen(changes).tolist() == [0, 1, 2]
     assert MultiKrum().chosen(changes).tolist() == [0, 1, 2, 3]
     assert value(MultiKrum(), of(0, 1, 3, 6, 50)) == 2.5
+
+
+def gathered(state: GlobalState) -> dict[str, float]:
+    return {name: float(kept) for name, kept in state.memory.items()}
+
+
+def test_multi_krum_history_by_hand() -> None:
+    rule = MultiKrumHistory()
+    # scores 10, 5, 13, 34, 4145 as above: the middle one is 13
+    one = rule.step(GlobalState({"w": np.zeros(1)}), of(0, 1, 3, 6, 50))
+    assert gathered(one) == {
+        "history/s0": -3, "history/s1": -8, "history/s2": 0, "history/s3": 21, "history/s4": 4132,
+    }  # fmt: skip
+    assert one.arrays["w"].tolist() == [2.5]
+    # s4 comes into the midst, s0 goes away: scores 49+64, 1+1, 0+1, 1+1, 0+1, and the middle is 2
+    updates = of(10, 1, 2, 3, 2)
+    two = rule.step(GlobalState({"w": np.zeros(1)}, one.memory), updates)
+    assert list(gathered(two).values()) == [-3 + 111, -8, -1, 21, 4132 - 1]
+    assert two.arrays["w"].tolist() == [4.0]  # without s4, which Multi-Krum would have taken back
+    assert value(MultiKrum(), updates) == 2.0
+    half = MultiKrumHistory(decay=0.5, keep=2).step(GlobalState({"w": np.zeros(1)}, one.memory), of(
+        10, 1, 2, 3, 2
+    ))  # fmt: skip
+    assert list(gathered(half).values()) == [-1.5 + 111, -4, -1, 10.5, 2066 - 1]
+    assert half.arrays["w"].tolist() == [1.5]  # s1 and s2
+
+
+def rounds(count: int, agree: int, evil: str = "") -> list[list[SiteUpdate]]:
+    """Six sites that agree in the first rounds and point apart later, one of them turned."""
+    rng, found = np.random.default_rng(3), []
+    for round_ in range(count):
+        shared = np.ones(40) if round_ < agree else np.zeros(40)
+        length = 1.0 if round_ < agree else 0.2
+        found.append(
+            [
+                update(f"s{i}", (-1 if f"s{i}" == evil else 1) * length
+                       * (shared + (1 + 0.05 * i) * rng.normal(size=40)))
+                for i in range(6)
+            ]
+        )  # fmt: skip
+    return found
+
+
+def left_out(rule: Any, given_: list[list[SiteUpdate]], through: Any = lambda s: s) -> list[str]:
+    """Which site of each round the new model was made without."""
+    state, found = GlobalState({"w": np.zeros(40)}), []
+    for updates in given_:
+        after = rule.step(state, updates)
+        (name,) = [
+            u.site for u in updates
+            if np.allclose(
+                after.arrays["w"], np.mean([v.arrays["w"] for v in updates if v is not u], axis=0)
+            )
+        ]  # fmt: skip
+        found.append(name)
+        state = through(GlobalState(state.arrays, after.memory, after.round))
+    return found
+
+
+def test_attack_of_a_turned_site_is_remembered_when_rounds_no_longer_tell() -> None:
+    given_ = rounds(12, agree=3, evil="s0")
+    alone = left_out(MultiKrum(), given_)
+    assert alone[:3] == ["s0"] * 3
+    assert alone[3:].count("s0") <= 2  # of nine: let in again, turned as ever
+    assert left_out(MultiKrumHistory(), given_) == ["s0"] * 12
+
+
+def test_multi_krum_history_without_history_is_multi_krum() -> None:
+    given_ = rounds(8, agree=2, evil="s1")
+    assert left_out(MultiKrumHistory(decay=0.0), given_) == left_out(MultiKrum(), given_)
+
+
+def test_multi_krum_history_survives_a_restart_of_the_server() -> None:
+    given_ = rounds(8, agree=3, evil="s0")
+    again = left_out(MultiKrumHistory(), given_, lambda state: unpack(GlobalState, pack(state)))
+    assert again == left_out(MultiKrumHistory(), given_)
+    whole = killed = GlobalState({"w": np.zeros(40)})
+    for updates in given_:  # and every bit of the model and of the memory with it
+        whole = MultiKrumHistory().step(whole, updates)
+        killed = MultiKrumHistory().step(unpack(GlobalState, pack(killed)), updates)
+    assert pack(whole) == pack(killed)
+
+
+def test_a_site_that_was_away_stands_where_it_stood_and_a_new_one_in_the_middle() -> None:
+    rule, state = MultiKrumHistory(), GlobalState({"w": np.zeros(1)})
+    one = rule.step(state, of(0, 1, 3, 6, 7, 50))
+    two = rule.step(replace(state, memory=one.memory), of(0, 1, 3, 6, 7))  # s5 is away
+    assert gathered(two)["history/s5"] == gathered(one)["history/s5"]
+    back = rule.step(replace(state, memory=two.memory), of(0, 1, 3, 6, 7, 4))
+    assert back.arrays["w"][0] == pytest.approx(17 / 5)  # and still out
+    fresh = [*of(0, 1, 3, 6, 7), update("new", np.array([3.0]))]
+    three = rule.step(replace(state, memory=one.memory), fresh)
+    # scores 19, 9, 13, 19, 33 and its own, 13
+    assert gathered(three)["history/new"] == 13 - 16
+
+
+@pytest.mark.parametrize("bad", [np.zeros(2), np.array(np.nan)])
+def test_multi_krum_history_refuses_a_memory_that_is_none(bad: NDArray[Any]) -> None:
+    state = GlobalState({"w": np.zeros(1)}, {"history/s0": bad})
+    with pytest.raises(ValueError, match=r"memory 'history/s0' .*accepted is one finite number"):
+        MultiKrumHistory().step(state, of(1, 2, 3, 4, 5))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=8),
+    st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=2),
+)
+def test_no_dishonest_site_makes_an_honest_one_look_worse(
+    honest: list[float], evil: list[float]
+) -> None:
+    """Its score is at most the sum over as many honest neighbours, wherever the others are."""
+    near, f = len(honest) + len(evil) - len(evil) - 2, len(evil)
+    scores = MultiKrum(f=f).scores(np.array([*honest, *evil])[:, None])
+    for i, mine in enumerate(honest):
+        own = sorted((mine - v) ** 2 for j, v in enumerate(honest) if j != i)
+        assert scores[i] <= sum(own[:near]) * (1 + 1e-12)
+
+
+def test_secure_aggregation_is_refused_with_a_history() -> None:
+    with pytest.raises(StudyError, match="'multi-krum-history' compares the sites' own updates"):
+        decisions(study(name="multi-krum-history", secure=True))
 
 
 def test_norm_bound_by_hand() -> None:
@@ -114,8 +239,9 @@ def test_too_few_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("row", "argument", "bad"),
     [(TrimmedMean, "share", 0.5), (TrimmedMean, "share", 0.0), (MultiKrum, "f", 0),
-     (MultiKrum, "keep", -1), (NormBound, "times", 0.9),
-     (NormBound, "times", float("inf"))],
+     (MultiKrum, "keep", -1), (MultiKrumHistory, "f", 0), (MultiKrumHistory, "keep", -1),
+     (MultiKrumHistory, "decay", 1.1), (MultiKrumHistory, "decay", float("nan")),
+     (NormBound, "times", 0.9), (NormBound, "times", float("inf"))],
 )  # fmt: skip
 def test_arguments_out_of_range_are_refused_by_name(row: Any, argument: str, bad: float) -> None:
     with pytest.raises(ValueError, match=f"{argument} = .*accepted is"):
