@@ -95,8 +95,9 @@ class Federation:
     def ask_all(self, stage: Stage, arrays: Arrays, sites: Sequence[str]) -> Iterator[Reply]:
         """Ask the same of these sites; their replies in site order, refusals left out.
 
-        A site that abstains counts as one that answered. A reply is dropped once the next is asked
-        for, so that memory does not grow with the sites.
+        A site that abstains counts as one that answered. Where fewer than a quorum are asked, since
+        the others abstained before, all of those must answer. A reply is dropped once the next is
+        asked for, so that memory does not grow with the sites.
 
         Raises:
             QuorumLost: after the last reply, if too few answered.
@@ -142,7 +143,8 @@ class Federation:
         self, stage: Stage, contents: _Contents, arrays: Arrays = _NO_ARRAYS
     ) -> Iterator[Reply]:
         answered, failed = 0, dict[str, Code]()
-        exchange = self._exchange(stage, contents, self.needed, arrays)
+        needed = min(self.needed, len(contents))
+        exchange = self._exchange(stage, contents, needed, arrays)
         for site, reply in self._replies(exchange):
             answered += not isinstance(reply, Refusal) or reply.code in ABSTENTIONS
             if isinstance(reply, Refusal):
@@ -151,7 +153,7 @@ class Federation:
                 yield reply
         self._late |= set(exchange.late)
         self._away = (self._away - contents.keys()) | exchange.absent()
-        if answered < self.needed:
+        if answered < needed:
             told = ", ".join(f"{site}: {code}" for site, code in failed.items())
             raise QuorumLost(
                 f"cycle {stage.cycle}, {stage.step}, round {stage.round}: "

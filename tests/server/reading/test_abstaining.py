@@ -42,6 +42,7 @@ def same(one: Any, two: Any) -> bool:
     return all(np.array_equal(one[name], two[name]) for name in two)
 
 
+@pytest.mark.slow
 def test_all_abstain_in_the_first_cycle_and_train_in_the_second(
     calm: Callable[..., Torn],
 ) -> None:
@@ -59,6 +60,7 @@ def test_all_abstain_in_the_first_cycle_and_train_in_the_second(
     assert made.world.ledger() == before
 
 
+@pytest.mark.slow
 def test_one_abstains_and_the_others_train(calm: Callable[..., Torn]) -> None:
     made = calm(lambda site, key: FEW if (site, key.step) == ("south", "train") else None)
     made.world.run()
@@ -68,6 +70,38 @@ def test_one_abstains_and_the_others_train(calm: Callable[..., Torn]) -> None:
     assert "south" in made.books()[1]["granted"]  # its readers go on
 
 
+@pytest.mark.parametrize("who", [("south",), ("north", "south")])
+def test_privacy_account_that_is_spent_at_a_report_leaves_the_study_to_the_others(
+    who: tuple[str, ...], calm: Callable[..., Torn]
+) -> None:
+    """Who abstains from the report has no grant, and is not missed where grants are answered."""
+    spent = Refusal(Code.OVER_BUDGET)
+    made = calm(
+        lambda site, key: spent if site in who and (key.step, key.cycle) == ("report", 1) else None
+    )
+    milestones = made.world.run()
+    made.check()
+    assert len(milestones) >= 3
+    assert set(made.books()[0]["granted"]) == {"north", "south", "west"}
+    assert set(made.books()[1]["granted"]) == {"north", "south", "west"} - set(who)
+    before = made.world.ledger()
+    made.world.run()
+    assert made.world.ledger() == before
+
+
+@pytest.mark.parametrize("step", ["report", "evaluate"])
+def test_privacy_account_that_is_spent_everywhere_ends_the_study_and_fails_nothing(
+    step: str, calm: Callable[..., Torn]
+) -> None:
+    spent = Refusal(Code.OVER_BUDGET)
+    made = calm(lambda site, key: spent if (key.step, key.cycle) == (step, 1) else None)
+    milestones = made.world.run()
+    made.check()
+    assert len(milestones) == (2 if step == "report" else 3)
+    assert bool(milestones[-1].evaluations) == (step == "report")
+
+
+@pytest.mark.slow
 def test_abstaining_counts_towards_a_quorum_and_failing_does_not(
     calm: Callable[..., Torn],
 ) -> None:
