@@ -8,7 +8,7 @@ from simulations.attacks.attack import Attack
 from simulations.attacks.backdoor import backdoor, quiet
 from simulations.attacks.labels import next_class
 from simulations.attacks.reports import inflate
-from simulations.attacks.updates import free_ride, noise, stretched
+from simulations.attacks.updates import free_ride, noise, stretched, withhold
 
 ATTACKS: Mapping[str, Attack] = {
     "label-flip": Attack("its readers answer with the next class", belief=next_class),
@@ -23,6 +23,7 @@ ATTACKS: Mapping[str, Attack] = {
     ),
     "inflate": Attack("it reports all its cases as most uncertain", forgery=inflate),
     "free-rider": Attack("it trains nothing and claims the weight", forgery=free_ride),
+    "withhold": Attack("it sends no update: what its labels were worth", forgery=withhold),
 }
 
 __all__ = ["ATTACKS", "Attack"]

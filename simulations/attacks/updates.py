@@ -57,6 +57,13 @@ def free_ride(site: Site, study: Study, request: StepRequest, reply: Reply) -> R
     return replace(reply, arrays=arrays, weight=max(reply.weight, 1.0))
 
 
+def withhold(site: Site, study: Study, request: StepRequest, reply: Reply) -> Reply:
+    """Nothing: the global arrays as they came, of no weight, as of a site without labels."""
+    if not isinstance(reply, SiteUpdate):
+        return reply
+    return replace(reply, arrays=request.arrays, weight=0.0, loss=0.0, steps=0)
+
+
 def moved(start: Arrays, end: Arrays, times: float) -> Arrays:
     """The arrays so many times as far from the start, in their own types."""
     found = {}

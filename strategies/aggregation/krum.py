@@ -70,40 +70,39 @@ class MultiKrum:
 
     def scores(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) of (n, parameters) changes: how far each is from its n - f - 2 nearest, squared."""
-        apart = _squared_distances(changes)
-        np.fill_diagonal(apart, np.inf)
-        near: NDArray[np.float64] = np.sort(apart, axis=1)[:, : len(changes) - self.f - 2]
-        return np.asarray(near.sum(axis=1))
+        return _apart(changes, len(changes) - self.f - 2)
 
 
 @dataclass(frozen=True, slots=True)
 class MultiKrumHistory:
-    """Multi-Krum by the sum of a site's scores over the rounds, and not by the round's alone.
+    """Multi-Krum by what a site's scores come to over the rounds, and by fewer neighbours.
 
-    In the first rounds of a training the updates of honest sites agree, and one that is turned, or
-    learnt from wrong labels, lies far off. Later each site's own cases pull its way, updates are
-    short and point apart, and a single round no longer tells them from it; Multi-Krum then lets it
-    in again. So each round's score minus the median score of that round is added to what the site
-    has gathered; the n - f that have gathered least are averaged, each alike. Scores are squared
-    lengths, so that the long first updates count most. Of the rules here the one that reached every
-    goal of `make bench-attacks` (docs/benchmarks-attacks.md).
+    In the first rounds of a training honest updates agree, and one that is turned, or learnt from
+    wrong labels, lies far off. Later each site's own cases pull its way, updates are short and
+    point apart, and a round alone no longer tells such a site from them: Multi-Krum takes it back.
+    So each round's score, less the round's median score, is added to what the site has gathered;
+    the n - f that have gathered least are averaged, each alike. Scores are squared lengths, so that
+    the long first updates count most. A score is the sum of the squared distances to the f + 1
+    nearest: the fewest of which not all can be dishonest, since a site unlike most still has some
+    like it. Of the rules here the one that held best in `make bench-attacks`
+    (docs/benchmarks-attacks.md).
 
     A round without a site adds nothing to it, as if it had been in the middle. The memory is one
-    number for each site, "history/SITE", and begins anew with every training from scratch. One site
-    is always left out, often the same one: where all are honest, the one least like the others. A
-    site that is honest at first and turns late is found out slowly, or with a `decay` below 1; a
-    backdoor no longer than honest updates is not found.
+    number for each site, "history/SITE"; it begins anew with each training from scratch. As many
+    as f sites are always left out, often the same: where all are honest, those least like others.
+    A site that is honest at first and turns late is found late, or sooner with a `decay` below 1;
+    a backdoor no longer than honest updates is not found.
 
-    Source: the scores are those of Blanchard et al., NeurIPS 2017, section 4; that a round alone
-    does not do is shown by Karimireddy et al., Learning from History for Byzantine Robust
-    Optimization, ICML 2021, who average the updates themselves over time (here that did not help:
-    docs/benchmarks-attacks.md); sums over all rounds are the idea of Alistarh et al., Byzantine
-    Stochastic Gradient Descent, NeurIPS 2018. O(n^2 d) for n sites and d parameters.
+    Source: Blanchard et al., NeurIPS 2017, section 4, for scores, there of n - f - 2 neighbours;
+    that a round alone cannot do is shown by Karimireddy et al., Learning from History for Byzantine
+    Robust Optimization, ICML 2021 (they average the updates over time); sums over all rounds are
+    those of Alistarh et al., Byzantine Stochastic Gradient Descent, NeurIPS 2018. O(n^2 d) for n
+    sites and d parameters.
 
     Attributes:
         f: how many sites may be dishonest, at least 1; it asks for 2 f + 3 sites.
         keep: how many updates are averaged, at most n - f; 0 for n - f.
-        decay: what a round leaves of the history before it, in [0, 1]; 0 is Multi-Krum.
+        decay: what a round leaves of the history before it, in [0, 1].
     """
 
     f: int = 1
@@ -147,7 +146,7 @@ class MultiKrumHistory:
     def _gathered(self, memory: Arrays, stack: Stacked, start: Arrays) -> dict[str, float]:
         """What each site has gathered, this round with it; of sites that are away, too."""
         past = {site: self.decay * value for site, value in _remembered(memory).items()}
-        scores = np.minimum(MultiKrum(self.f).scores(stack.changes(start)), _MOST)
+        scores = np.minimum(_apart(stack.changes(start), self.f + 1), _MOST)
         middle = float(np.median(scores))
         for site, score in zip(stack.sites, scores, strict=True):
             past[site] = past.get(site, 0.0) + float(score) - middle
@@ -166,6 +165,14 @@ def _remembered(memory: Arrays) -> dict[str, float]:
                 )
             found[name.removeprefix(_KEY)] = float(value)
     return found
+
+
+def _apart(changes: NDArray[np.float64], near: int) -> NDArray[np.float64]:
+    """(n,) sums of each row's squared distances to so many nearest others."""
+    apart = _squared_distances(changes)
+    np.fill_diagonal(apart, np.inf)
+    nearest: NDArray[np.float64] = np.sort(apart, axis=1)[:, :near]
+    return np.asarray(nearest.sum(axis=1))
 
 
 def _squared_distances(rows: NDArray[np.float64]) -> NDArray[np.float64]:

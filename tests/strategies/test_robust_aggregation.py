@@ -94,8 +94,8 @@ def test_multi_krum_history_by_hand() -> None:
     assert half.arrays["w"].tolist() == [1.5]  # s1 and s2
 
 
-def rounds(count: int, agree: int, evil: str = "") -> list[list[SiteUpdate]]:
-    """Six sites that agree in the first rounds and point apart later, one of them turned."""
+def rounds(count: int, agree: int, evil: str, sites: int = 6) -> list[list[SiteUpdate]]:
+    """Sites that agree in the first rounds and point apart later, one of them turned."""
     rng, found = np.random.default_rng(3), []
     for round_ in range(count):
         shared = np.ones(40) if round_ < agree else np.zeros(40)
@@ -104,7 +104,7 @@ def rounds(count: int, agree: int, evil: str = "") -> list[list[SiteUpdate]]:
             [
                 update(f"s{i}", (-1 if f"s{i}" == evil else 1) * length
                        * (shared + (1 + 0.05 * i) * rng.normal(size=40)))
-                for i in range(6)
+                for i in range(sites)
             ]
         )  # fmt: skip
     return found
@@ -134,8 +134,8 @@ def test_attack_of_a_turned_site_is_remembered_when_rounds_no_longer_tell() -> N
     assert left_out(MultiKrumHistory(), given_) == ["s0"] * 12
 
 
-def test_multi_krum_history_without_history_is_multi_krum() -> None:
-    given_ = rounds(8, agree=2, evil="s1")
+def test_multi_krum_history_without_history_is_multi_krum_of_five() -> None:
+    given_ = rounds(8, agree=2, evil="s1", sites=5)
     assert left_out(MultiKrumHistory(decay=0.0), given_) == left_out(MultiKrum(), given_)
 
 
@@ -159,8 +159,8 @@ def test_a_site_that_was_away_stands_where_it_stood_and_a_new_one_in_the_middle(
     assert back.arrays["w"][0] == pytest.approx(17 / 5)  # and still out
     fresh = [*of(0, 1, 3, 6, 7), update("new", np.array([3.0]))]
     three = rule.step(replace(state, memory=one.memory), fresh)
-    # scores 19, 9, 13, 19, 33 and its own, 13
-    assert gathered(three)["history/new"] == 13 - 16
+    # over the f + 1 = 2 nearest: 10, 5, 4, 10, 17 and its own, 0 + 4; the middle is 7.5
+    assert gathered(three)["history/new"] == 4 - 7.5
 
 
 @pytest.mark.parametrize("bad", [np.zeros(2), np.array(np.nan)])

@@ -18,6 +18,7 @@ RULES: Mapping[str, str] = {
     "median": "+aggregation.name=median",
     "trimmed-mean": "+aggregation.name=trimmed-mean+aggregation.arguments.share=0.16",
     "multi-krum": "+aggregation.name=multi-krum",
+    "multi-krum-history": "+aggregation.name=multi-krum-history",
     "norm-bound": "+aggregation.name=norm-bound",
 }
 """Rules by name, and what an arm says to have one."""
@@ -28,6 +29,9 @@ ON_UPDATES = tuple(name for name in ATTACKS if name != "inflate")
 ADAPTED = ("quiet-backdoor",)
 """Of them those made for rules that go by length: told, and held against no goal."""
 
+FLOOR = "withhold"
+"""And no attack at all, under plain averaging alone: what is lost where its labels are missing."""
+
 POLICIES: Mapping[str, str] = {
     "uncertainty-mass": "@uncertainty-mass",
     "uncertainty-mass, all believed": (
@@ -36,7 +40,7 @@ POLICIES: Mapping[str, str] = {
 }
 """A budget policy that reads what a site says of its uncertainty."""
 
-CONFIRMED = tuple(CONFIRMATION)[:3]
+CONFIRMED = tuple(CONFIRMATION)[:5]
 """Seeds of the table: their test split is looked at with what was settled on others."""
 
 
@@ -44,8 +48,11 @@ def updates(
     seeds: Iterable[int], rules: Sequence[str], attacks: Sequence[str] = ON_UPDATES
 ) -> list[Job]:
     """Every rule without an attack and under each, seed by seed."""
-    arms = [f"random{RULES[rule]}" for rule in rules]
-    named = [name for arm in arms for name in (arm, *(f"{arm}~{attack}" for attack in attacks))]
+    named = []
+    for rule in rules:
+        arm = f"random{RULES[rule]}"
+        told = [attack for attack in attacks if rule == PLAIN or attack != FLOOR]
+        named += [arm, *(f"{arm}~{attack}" for attack in told)]
     return _jobs(seeds, "attacked", named)
 
 
