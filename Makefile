@@ -30,7 +30,7 @@ test: lint ## lint, types, and the tests that are not marked slow or browser
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 slow: $(READY) ## the tests marked slow or browser
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'slow or browser'
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m '(slow or browser) and not faults'
 
 faults: $(READY) ## break a real federation on purpose, in every way we know: about twenty minutes
 	$(BIN)/python -m pytest -q -s -m faults tests/faults

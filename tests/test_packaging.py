@@ -67,6 +67,7 @@ def sources() -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", EXTRA_OF)
 def test_what_is_imported_is_declared(room: str, sources: dict[str, set[str]]) -> None:
     names = {canonicalize_name(r.name) for r in declared(EXTRA_OF[room])}
@@ -78,6 +79,7 @@ def test_what_is_imported_is_declared(room: str, sources: dict[str, set[str]]) -
     assert not wrong
 
 
+@pytest.mark.slow
 def test_what_is_declared_is_imported_or_carries_its_reason(sources: dict[str, set[str]]) -> None:
     used = {d for room in EXTRA_OF for module in imports(room) for d in sources.get(module, set())}
     listed = [*PROJECT["project"]["dependencies"], *(d for ds in EXTRAS.values() for d in ds)]
@@ -91,6 +93,7 @@ def test_what_is_declared_is_imported_or_carries_its_reason(sources: dict[str, s
     assert not wrong
 
 
+@pytest.mark.slow
 def test_every_exact_or_upper_pin_carries_its_reason() -> None:
     pinned = [line for line in TEXT.splitlines() if line.startswith('  "') and "=" in line]
     capped = [line for line in pinned if "==" in line or ",<" in line]
@@ -162,6 +165,7 @@ def test_package_data_is_what_the_code_reads() -> None:
     assert {path.suffix for path in shipped} >= {".toml", ".j2", ".proto", ".pyi"}
 
 
+@pytest.mark.slow
 def test_wheel_building_finds_the_same_modules() -> None:
     """What setuptools itself would put into a wheel, without building one."""
     script = (
@@ -219,6 +223,7 @@ HELP = (
 )
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     said = python(f"{HELP}print('LOADED')\n{LATE}", cwd=tmp_path)
     words, _, loaded = said.partition("LOADED")

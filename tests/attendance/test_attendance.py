@@ -32,6 +32,7 @@ def test_it_arrives_and_beats(attending: Any, hospital: Any, wait: Any) -> None:
     assert not hospital.told["news"]
 
 
+@pytest.mark.slow
 def test_an_offer_is_kept_told_of_and_acknowledged(
     attending: Any, hospital: Any, wait: Any, offer_of: Any, tiny_study: Callable[..., Study]
 ) -> None:
@@ -50,6 +51,7 @@ def test_an_offer_is_kept_told_of_and_acknowledged(
     assert not hospital.lines("refused")
 
 
+@pytest.mark.slow
 def test_an_offer_whose_acknowledgement_was_lost_is_one(
     attending: Any, hospital: Any, wait: Any, offer_of: Any, tiny_study: Callable[..., Study]
 ) -> None:
@@ -89,6 +91,7 @@ def test_an_offer_under_another_identity_is_not_kept(
     assert missing.startswith("task is missing")
 
 
+@pytest.mark.slow
 def test_names_from_outside_are_refused_and_logged(
     attending: Any, hospital: Any, wait: Any, offer_of: Any, tiny_study: Callable[..., Study]
 ) -> None:

@@ -23,6 +23,7 @@ def command(home: Path) -> list[str]:
     return [sys.executable, "-m", "client.attendance", "--home", str(home), "--slow", "0.5"]
 
 
+@pytest.mark.slow
 def test_it_is_small_and_ends_when_told(attending: Any, hospital: Any, wait: Any) -> None:
     async def scene(desk: Any) -> None:
         await wait(lambda: desk.heard("arrival"))
@@ -46,6 +47,7 @@ def test_it_is_small_and_ends_when_told(attending: Any, hospital: Any, wait: Any
     attending(scene)
 
 
+@pytest.mark.slow
 def test_it_ends_when_told_while_nobody_answers(hospital: Any) -> None:
     hospital.set(server="127.0.0.1:9")
     child = subprocess.Popen(command(hospital.paths.home))
@@ -63,6 +65,7 @@ def test_it_ends_when_told_while_nobody_answers(hospital: Any) -> None:
         child.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_home_that_joined_nothing_is_refused(joined: bool, tmp_path: Path) -> None:
     if joined:
@@ -73,6 +76,7 @@ def test_a_home_that_joined_nothing_is_refused(joined: bool, tmp_path: Path) -> 
     assert ("has joined no server" if joined else "site.toml is missing") in done.stderr
 
 
+@pytest.mark.slow
 def test_it_brings_nothing_heavy() -> None:
     words = (
         "import client.attendance.daemon, sys\n"

@@ -94,6 +94,7 @@ def audit(hospital: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., tu
     return run
 
 
+@pytest.mark.slow
 def test_the_server_s_newest_head_is_asked_for_and_believed(
     log: Any, desk: Desk, signed: Callable[..., SignedHead], audit: Callable[..., Any]
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_server_that_does_not_answer_is_said_and_the_rest_verified(
     )
 
 
+@pytest.mark.slow
 def test_an_old_copy_of_the_database_is_found_by_asking(
     hospital: Any,
     log: Any,

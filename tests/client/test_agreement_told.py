@@ -80,6 +80,7 @@ def test_numbers_by_hand(home: Path, tiny_study: Callable[..., Study]) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_no_single_answer_changes_what_is_told(
     home: Path, tiny_study: Callable[..., Study]
 ) -> None:

@@ -223,6 +223,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteStore]:
     store.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     line=st.integers(1, 12),

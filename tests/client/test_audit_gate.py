@@ -174,6 +174,7 @@ def test_a_cycle_has_a_cap(site: Site, study: Study, arrays: Arrays, ask: Ask) -
     ask(site, study, "select", grant=Grant(4, ""))
 
 
+@pytest.mark.slow
 def test_a_full_disk_lets_no_line_be_missed(site: Site, study: Study, arrays: Arrays) -> None:
     assert send(site, asked(study, "hello"))
     before = head(site.store)

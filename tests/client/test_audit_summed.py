@@ -74,6 +74,7 @@ def test_heartbeats_share_a_line_an_hour_and_survive_a_kill(
     assert account(site.store).talk["Heartbeat"].count == 540
 
 
+@pytest.mark.slow
 def test_attempts_that_lead_nowhere_share_lines(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

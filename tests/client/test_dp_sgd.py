@@ -215,6 +215,7 @@ def test_dp_sgd_adaptive_clipping_finds_the_median_norm_and_pays_for_the_count()
     assert step._clip == pytest.approx(1.0, abs=0.15)
 
 
+@pytest.mark.slow
 def test_dp_sgd_a_network_that_normalises_over_its_batch_is_refused_by_reason() -> None:
     bad = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(784, 2))
     assert "normalises over the cases of a batch" in why_not(bad, (1, 16, 16))
@@ -253,6 +254,7 @@ def test_dp_sgd_the_systems_generator_is_normal_uniform_and_unseeded() -> None:
     assert {source.below(3) for _ in range(200)} == {0, 1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deviation", [0.7, 4.0])
 def test_dp_sgd_discrete_gaussian_has_its_probabilities(deviation: float) -> None:
     source, n = _chance(), 8000

@@ -26,7 +26,7 @@ from protocol.steps import Reply, StepRequest
 from protocol.study import Study, StudyError, parse
 from strategies.chosen import decisions
 from strategies.pool import Pool
-from strategies.private import CONDITIONAL, composes, rule_of
+from strategies.private import CONDITIONAL, COVERED, composes, rule_of
 from strategies.query import QUERY
 from strategies.query.threshold_random import ThresholdRandom
 
@@ -191,7 +191,7 @@ def test_privacy_account_the_words_say_what_covers_and_what_does_not(site: Site)
     covered, given = _study(), _study(privacy={"epsilon": 8.0})
     assert composes(covered)
     assert not composes(given)
-    assert any("covers which cases are chosen" in w for w in plan_words(covered))
+    assert any(COVERED in w for w in plan_words(covered))
     assert any(CONDITIONAL in w for w in plan_words(given))
     from client.privacy.spending import account_of
 

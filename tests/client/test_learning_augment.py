@@ -42,6 +42,7 @@ def test_flip_mirrors_exactly_and_only_the_images_drawn() -> None:
     assert torch.equal(out[~drawn.flip], images[~drawn.flip])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_quarter_turns_are_those_of_rot90(turns: int) -> None:
     images = torch.randn(2, 1, 9, 9)

@@ -104,6 +104,7 @@ def test_the_scratch_model_stops_when_it_gets_its_labels_right() -> None:
     assert (right == seen.targets.argmax(axis=1)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("m", "size", "most"), [(4, 16, 50), (60, 1, STEPS)])
 def test_the_scratch_model_gives_up_in_time(m: int, size: int, most: int) -> None:
     seen = seen_of(m)

@@ -87,6 +87,7 @@ def test_a_module_without_a_linear_layer_is_refused() -> None:
         last_linear(nn.Sequential(nn.ReLU()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "parameters", "megaflop"),
     [(TinyCNN(), (5_900, 6_100), (0.9, 1.1)), (ResNet(), (305_000, 310_000), (6.5, 8.5))],

@@ -83,6 +83,7 @@ def test_scoring_forgets_what_was_scored_before() -> None:
     assert np.array_equal(first.features, second.features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network", [TinyCNN(dropout=0.5), ResNet(dropout=0.5)], ids=lambda n: n.name
 )

@@ -101,6 +101,7 @@ def test_sampling_draws_a_rare_class_as_often_as_the_common_one() -> None:
     assert float((torch.cat(list(rows)) >= 95).float().mean()) == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("loss", ["cross-entropy", "focal"])
 @pytest.mark.parametrize("kind", ["single-label", "multi-label"])
@@ -116,6 +117,7 @@ def test_a_separable_site_is_learned(optimizer: Any, loss: Any, kind: Any) -> No
     assert done.loss < 0.05
 
 
+@pytest.mark.slow
 def test_it_is_the_plain_loop() -> None:
     images, targets = site(20)
     resident = loaded(ResNet())

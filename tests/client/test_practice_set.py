@@ -126,6 +126,7 @@ def test_a_wrong_line_changes_nothing_and_repeats_no_name(
     assert not np.isin([21, 22], sorted(everywhere(tiny_store, study)), invert=True).any()
 
 
+@pytest.mark.slow
 def test_which_classes_are_meant_must_be_plain(
     tiny_store: SiteStore, study: Study, tiny_study: Callable[..., Study], tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def test_privacy_account_the_plain_gaussian_is_what_the_formula_says_by_hand() -
     assert room(by_hand, 4.0, 1e-5) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_privacy_account_a_published_subsampled_value() -> None:
     """Flower's notes tried Opacus with (1.1, 0.1, 10) then 20 steps: 2.84 then 3.50 at 1e-5."""
     both = []
@@ -62,6 +63,7 @@ def test_privacy_account_delta_is_at_most_one_in_ten_patients() -> None:
     assert due_delta(Privacy(delta=5e-3), 60) == 1e-3
 
 
+@pytest.mark.slow
 def test_privacy_account_one_order_for_the_filter_loses_little() -> None:
     for budget in (1.0, 3.0, 8.0):
         order = best_order(budget, 1e-4)

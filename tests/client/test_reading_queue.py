@@ -223,6 +223,7 @@ turns = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     cycles=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 6), turns), min_size=1, max_size=3),

@@ -117,6 +117,7 @@ def test_days_of_a_certificate(home: Path, tmp_path: Path, age: int) -> None:
     assert days_left(tmp_path / "none") is None
 
 
+@pytest.mark.slow
 def test_start_wants_a_site_that_has_joined(home: Path, tmp_path: Path) -> None:
     site = Path(sys.executable).with_name("wardround-site")
     for place, code, words in ((home, 3, "has not joined yet"), (tmp_path, 2, "is missing")):

@@ -90,6 +90,7 @@ def _open_and_leave(home: Path, start: Any, said: Any) -> None:
         said.put(repr(error))
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_database_at_once_all_open_it(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
     start, said = fork.Event(), fork.Queue()
@@ -353,6 +354,7 @@ for number in range(10**6):
 """
 
 
+@pytest.mark.slow
 def test_an_answer_that_was_said_to_be_saved_survives_a_kill(
     tmp_path: Path, tiny_study: Callable[..., Study]
 ) -> None:

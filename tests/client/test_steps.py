@@ -172,6 +172,7 @@ def test_first_weights_that_nobody_approved_are_refused(
 # ---- select
 
 
+@pytest.mark.slow
 def test_shares_of_audit_and_exploration_are_reached_over_the_cycles(
     tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask, read_cases: Read
 ) -> None:
@@ -520,6 +521,7 @@ def run_poisoned(
     return choices, trained, measured
 
 
+@pytest.mark.slow
 def test_lies_about_audit_and_locked_cases_change_no_choice_and_no_weight(
     tmp_path: Path,
     tiny_study: MakeStudy,

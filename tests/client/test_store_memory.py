@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from client.store.store import SiteStore
 from protocol.records import StepKey
 from protocol.study import parse
@@ -13,6 +15,7 @@ STUDY = {
 }
 
 
+@pytest.mark.slow
 def test_a_store_keeps_no_copy_of_what_it_wrote(tmp_path: Path) -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -25,6 +25,7 @@ from daemons.web.sessions import (
 WORD = "a long enough word"
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_argon2id_at_owasp_s_cost() -> None:
     kept = hashed(WORD)
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
@@ -77,6 +78,7 @@ def test_a_session_ends_whoever_signs_in_meanwhile() -> None:
     assert sessions.whose(second) == ""
 
 
+@pytest.mark.slow
 def test_a_name_that_nobody_has_is_as_slow() -> None:
     def took(kept: str) -> float:
         begun = time.process_time()

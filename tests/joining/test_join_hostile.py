@@ -52,6 +52,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 def test_hostile_files_are_refused(
     server: ServerPaths, site: Make, say: Say, tmp_path: Path
 ) -> None:

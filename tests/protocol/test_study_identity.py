@@ -207,6 +207,7 @@ BUDGETS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(budget=BUDGETS, data=st.data())
 def test_cycle_budgets_never_sum_above_the_total(budget: Budget, data: st.DataObject) -> None:
     study = parse(minimal(budget=budget.model_dump(exclude_none=True)))

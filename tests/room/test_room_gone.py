@@ -64,6 +64,7 @@ def test_an_excluded_patient_s_case_that_came_back_is_not_looked_back_at(
     assert ann.image(number).status_code == 403
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_a_reader_who_has_no_account_any_more(
     room: Any, pages: Callable[..., Any]
 ) -> None:
@@ -81,6 +82,7 @@ def test_nobody_waits_for_a_reader_who_has_no_account_any_more(
         assert waiting(store, room.study, 0) == []
 
 
+@pytest.mark.slow
 def test_a_doubt_taken_back_may_be_given_again_once_others_disagree(
     make_room: Callable[..., Any], pages: Callable[..., Any]
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_doubt_taken_back_may_be_given_again_once_others_disagree(
     assert len(zoe.next()["case"]["readings"]) == 3
 
 
+@pytest.mark.slow
 def test_what_was_taken_back_holds_no_colleague_s_reading_back(
     make_room: Callable[..., Any], pages: Callable[..., Any]
 ) -> None:

@@ -86,6 +86,7 @@ def test_what_is_refused_has_no_line(room: Any, pages: Callable[..., Any]) -> No
     assert [line[0] for line in told(room)].count(people.ANSWERED) == 1
 
 
+@pytest.mark.slow
 def test_readings_of_colleagues_are_a_view_of_their_own(
     room: Any, pages: Callable[..., Any]
 ) -> None:
@@ -177,6 +178,7 @@ def test_the_chain_stands_whoever_writes_at_once(room: Any) -> None:
         assert verdict.lines == 240
 
 
+@pytest.mark.slow
 def test_lines_are_fast_in_a_long_log(room: Any) -> None:
     append(room.home, "ann", 2000)
     begun = time.process_time()

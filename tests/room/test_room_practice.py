@@ -70,6 +70,7 @@ def test_practice_comes_first_with_feedback_and_costs_nothing(
         assert store.labels.training(room.study.identity) == []
 
 
+@pytest.mark.slow
 def test_a_case_s_answer_is_told_only_once_an_answer_is_kept(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_case_s_answer_is_told_only_once_an_answer_is_kept(
     assert "practice" not in pages(room, "cleo").next()
 
 
+@pytest.mark.slow
 def test_images_of_practice_are_those_answered_and_the_next_ones(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:

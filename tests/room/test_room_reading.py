@@ -120,6 +120,7 @@ def test_the_image_comes_as_sixteen_bits_with_its_header(
     assert ann.image(0, slice=1).status_code == 404
 
 
+@pytest.mark.slow
 def test_images_are_for_the_case_on_the_screen_and_three_more(
     room: Any, pages: Callable[..., Any]
 ) -> None:

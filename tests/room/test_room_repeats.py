@@ -37,6 +37,7 @@ def read_all(page: Any, offer: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_that_a_page_gets_tells_a_case_that_came_back(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:
@@ -61,6 +62,7 @@ def test_nothing_that_a_page_gets_tells_a_case_that_came_back(
     assert other["case"] is None or other["case"]["position"] not in positions
 
 
+@pytest.mark.slow
 def test_a_case_that_came_back_is_the_same_picture_under_another_number(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:
@@ -111,6 +113,7 @@ def test_an_answer_sent_twice_and_one_taken_back_work_for_it_as_for_any_other(
     assert after["case"] is not None
 
 
+@pytest.mark.slow
 def test_a_draft_and_a_lease_of_a_case_that_came_back(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:
@@ -141,6 +144,7 @@ def test_a_draft_and_a_lease_of_a_case_that_came_back(
     assert stages(room)[-1] == (lease.case, "repeat")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["adjudicator"])
 def test_nothing_comes_back_to_an_adjudicator(
     make_room: MakeRoom, pages: Callable[..., Any], role: str
@@ -161,6 +165,7 @@ def test_nothing_comes_back_to_an_adjudicator(
         assert store.connection.execute(sql).fetchall() == [("blind", 1)]
 
 
+@pytest.mark.slow
 def test_the_adjudicator_sees_both_readings_in_random_order_without_names(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:

@@ -67,6 +67,7 @@ def ask(page: Any, room: Any, what: str) -> httpx.Response:
     return page.client.get(path, params=query if path == "/api/image" else {})
 
 
+@pytest.mark.slow
 def test_every_route_is_for_its_roles(room: Any, pages: Callable[..., Any]) -> None:
     named = dict(zip(ROLES, ("ann", "cleo", "dora", "otto"), strict=True))
     for role, name in named.items():
@@ -97,6 +98,7 @@ def test_the_matrix_knows_every_route(room: Any) -> None:
     assert found == {*RIGHTS, *open_to_all}
 
 
+@pytest.mark.slow
 def test_no_reader_learns_what_a_colleague_said(room: Any, pages: Callable[..., Any]) -> None:
     ann, ben = pages(room, "ann"), pages(room, "ben")
     ann.answer(ann.next(), 1, comment="surely pneumonia")
@@ -186,6 +188,7 @@ def test_behind_a_proxy_of_this_machine_the_cookie_and_the_address_are_the_brows
     assert sign_in("ann", PASSWORD, "10.0.0.1").status_code == 200
 
 
+@pytest.mark.slow
 def test_guessing_one_name_slows_down_that_name_alone(room: Any, pages: Callable[..., Any]) -> None:
     page = pages(room)
     for name in ("ann", "nobody"):
@@ -196,6 +199,7 @@ def test_guessing_one_name_slows_down_that_name_alone(room: Any, pages: Callable
     assert page.sign_in("ben").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_session_ends_with_its_account_its_password_or_a_sign_out(
     room: Any, pages: Callable[..., Any]
 ) -> None:

@@ -143,6 +143,7 @@ def test_kill_9_loses_no_answer_and_makes_none_twice(
     assert "jane" not in log
 
 
+@pytest.mark.slow
 def test_beyond_loopback_there_is_tls_or_no_room(
     make_room: Callable[..., Any], tmp_path: Path, program: Callable[..., Program]
 ) -> None:

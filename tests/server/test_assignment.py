@@ -164,6 +164,7 @@ def test_rooms_see_what_the_streams_left(registry: Any, study: Study) -> None:
     assert topped == {"west": SiteProgress("west", 4, 2, 4, 1.5, waiting=1)}
 
 
+@pytest.mark.slow
 def test_a_halted_study_and_one_that_a_newer_start_runs_end_quietly(
     world: Callable[..., Any],
 ) -> None:

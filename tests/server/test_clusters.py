@@ -41,6 +41,7 @@ def ledger_of(made: World) -> Ledger:
     return Ledger.look(made.folder / "server" / "ledger.db")
 
 
+@pytest.mark.slow
 def test_each_site_gets_the_same_clusters_and_an_order_of_its_own(
     world: Callable[..., World], pools: tuple[int, ...]
 ) -> None:
@@ -89,6 +90,7 @@ def test_killed_between_the_exchanges_it_goes_on_with_the_same_bits(
     assert broken.openings() == whole.openings()
 
 
+@pytest.mark.slow
 def test_a_site_takes_no_clusters_that_do_not_fit(
     world: Callable[..., World], pools: tuple[int, ...]
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_site_takes_no_clusters_that_do_not_fit(
     site.store.close()
 
 
+@pytest.mark.slow
 def test_another_study_is_asked_for_none(world: Callable[..., World]) -> None:
     made = world(name="other")
     made.run()

@@ -24,6 +24,7 @@ def spent(milestones: list[Milestone]) -> int:
     return sum(p.spent for m in milestones if m.record for p in m.record.progress.values())
 
 
+@pytest.mark.slow
 def test_a_study_ends_when_its_budget_is_spent(world: Callable[..., World]) -> None:
     made = world()
     milestones = made.run()
@@ -40,6 +41,7 @@ def test_a_study_ends_when_its_budget_is_spent(world: Callable[..., World]) -> N
     assert digest(made.model(1).arrays) != digest(made.weights)
 
 
+@pytest.mark.slow
 def test_a_study_ends_when_no_site_can_use_more(world: Callable[..., World]) -> None:
     made = world("budget.total=1000", "audit.patients=0.3", pools=(8, 6, 12))
     milestones = made.run()
@@ -51,6 +53,7 @@ def test_a_study_ends_when_no_site_can_use_more(world: Callable[..., World]) -> 
     assert sum(p.readings for p in last.progress.values()) > 0
 
 
+@pytest.mark.slow
 def test_a_study_ends_when_nobody_reads(world: Callable[..., World]) -> None:
     made = world(most=lambda name, cycle: 4 if cycle == 0 else 0)
     milestones = made.run()
@@ -63,6 +66,7 @@ def test_a_study_ends_when_nobody_reads(world: Callable[..., World]) -> None:
     assert made.rooms.called == [0, 1]  # started again, it is still over
 
 
+@pytest.mark.slow
 def test_returned_readings_are_granted_again(world: Callable[..., World]) -> None:
     made = world(most=lambda name, cycle: 1 if name == "south" and cycle == 0 else 10**6)
     milestones = made.run()
@@ -74,6 +78,7 @@ def test_returned_readings_are_granted_again(world: Callable[..., World]) -> Non
     assert spent(milestones) == 24
 
 
+@pytest.mark.slow
 def test_doubts_are_paid_for(world: Callable[..., World]) -> None:
     made = world(say=lambda opening, row: ("unsure", ()) if row % 3 == 0 else ("answered", (0, 1)))
     milestones = made.run()
@@ -83,6 +88,7 @@ def test_doubts_are_paid_for(world: Callable[..., World]) -> None:
     assert sum(r.labeled for r in labeled[-3:]) < 12
 
 
+@pytest.mark.slow
 def test_minutes_add_up(world: Callable[..., World]) -> None:
     made = world("budget.unit=minutes", "budget.total=12", "budget.per_cycle=6", seconds=50.0)
     milestones = made.run()
@@ -117,6 +123,7 @@ def test_scratch_and_warm_start(world: Callable[..., World]) -> None:
     assert asked[1] == [digest(two.weights), digest(two.model(0).arrays)]
 
 
+@pytest.mark.slow
 def test_the_model_is_the_aggregator_s_step_over_what_the_sites_sent(
     world: Callable[..., World],
 ) -> None:
@@ -154,6 +161,7 @@ def starts(made: World) -> list[str]:
     return [by_payload[p] for p in payloads]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False])
 def test_model_files_of_rounds(world: Callable[..., World], kept: bool) -> None:
     made = world("training.rounds_per_cycle=3", "budget.total=12")
@@ -163,6 +171,7 @@ def test_model_files_of_rounds(world: Callable[..., World], kept: bool) -> None:
     assert files == [f"cycle-000-round-{r:03d}.safetensors" for r in rounds]
 
 
+@pytest.mark.slow
 def test_what_cannot_run_is_refused_before_anything_is_asked(
     world: Callable[..., World], tiny_study: Callable[..., Study]
 ) -> None:

@@ -161,6 +161,7 @@ def test_every_page_has_a_twin(client: httpx.Client, home: Path) -> None:
     assert client.get("/studies/unknown").status_code == 404
 
 
+@pytest.mark.slow
 def test_programs_sign_in_with_the_password_itself(client: httpx.Client) -> None:
     assert client.get("/api/sites", auth=("anyone", PASSWORD)).status_code == 200
     assert client.get("/api/sites", auth=("anyone", "wrong")).status_code == 401
@@ -171,6 +172,7 @@ def test_programs_sign_in_with_the_password_itself(client: httpx.Client) -> None
     assert client.post("/login", content=many).status_code in (401, 429)
 
 
+@pytest.mark.slow
 def test_guessing_is_slowed_down_for_everybody(client: httpx.Client) -> None:
     for _ in range(GUESSES):
         client.post("/login", data={"password": "wrong"})
@@ -278,6 +280,7 @@ def _config(home: Path) -> dict[str, Any]:
     return read_config(home).model_dump()
 
 
+@pytest.mark.slow
 def test_the_real_process_serves_on_loopback(served: http.client.HTTPConnection) -> None:
     served.request("GET", "/")
     answer = served.getresponse()

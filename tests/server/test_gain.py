@@ -176,6 +176,7 @@ def test_a_site_with_labels_of_too_few_patients_is_in_neither_model(
     site.store.close()
 
 
+@pytest.mark.slow
 def test_a_study_without_a_comparison_is_asked_for_none(world: Callable[..., World]) -> None:
     made = world(name="refusing")
     made.run()

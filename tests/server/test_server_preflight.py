@@ -102,6 +102,7 @@ def test_a_key_that_others_can_read(home: Path) -> None:
     assert failed(home)["keys"] == "site-ca.key can be read by others"
 
 
+@pytest.mark.slow
 def test_the_command(home: Path) -> None:
     (home / "pki" / "site.crl").unlink()
     words = [sys.executable, "-P", "-c", "from server.cli import main; main()", "preflight"]

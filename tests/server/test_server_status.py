@@ -105,6 +105,7 @@ def test_a_broken_folder_hides_nothing_else(home: Path, study: Study) -> None:
     assert "its folder cannot be read" in as_text(overview(home))
 
 
+@pytest.mark.slow
 def test_status_imports_nothing_heavy(home: Path, study: Study) -> None:
     ledger(home, study).close()
     script = (
@@ -134,6 +135,7 @@ def say(
     return code, said.out, said.err
 
 
+@pytest.mark.slow
 def test_an_alarm_stands_until_it_is_cleared(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

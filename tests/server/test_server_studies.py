@@ -200,6 +200,7 @@ def registered(paths: ServerPaths, study: Study, weights: Any, server: Path) -> 
     return row
 
 
+@pytest.mark.slow
 def test_a_model_is_exported_with_a_card_that_is_its_own(
     say: Say, paths: ServerPaths, tmp_path: Path, world: Callable[..., Any]
 ) -> None:

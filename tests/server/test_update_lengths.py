@@ -81,6 +81,7 @@ def left_out(made: Any) -> list[Event]:
     return [e for e in made.events if e.step == "too-long"]
 
 
+@pytest.mark.slow
 def test_an_update_far_too_long_is_left_out(world: Callable[..., Any]) -> None:
     made = run(world, 1000.0, 1)
     assert {(e.site, e.round) for e in left_out(made)} == {("south", 1), ("south", 2)}
@@ -91,6 +92,7 @@ def test_an_update_far_too_long_is_left_out(world: Callable[..., Any]) -> None:
     assert all(np.isfinite(a).all() for a in made.model(1, 3).arrays.values())
 
 
+@pytest.mark.slow
 def test_the_first_round_of_a_cycle_is_held_against_that_of_the_cycle_before(
     world: Callable[..., Any],
 ) -> None:
@@ -99,6 +101,7 @@ def test_the_first_round_of_a_cycle_is_held_against_that_of_the_cycle_before(
     assert ("south", 1, 0) in {(e.site, e.cycle, e.round) for e in left_out(made)}
 
 
+@pytest.mark.slow
 def test_a_longer_update_of_a_site_that_differs_is_not_left_out(world: Callable[..., Any]) -> None:
     assert not left_out(run(world, 3.0, 1))
 

@@ -84,6 +84,7 @@ def test_attack_page_says_which_rule_holds(tmp_path: Path) -> None:
     assert "Nothing was confirmed" in page(Results(tmp_path / "none.jsonl"))
 
 
+@pytest.mark.slow
 def test_attack_programme_looks_at_test_images_with_seeds_of_confirmation_alone() -> None:
     jobs = everything()
     assert {job.seed for job in jobs} <= set(CONFIRMATION)

@@ -81,6 +81,7 @@ def attack(
     return call
 
 
+@pytest.mark.slow
 def test_attack_membership_is_printed_and_stands_in_the_report(attack: Attack, run: Path) -> None:
     code, out, err = attack("membership", "run")
     assert (code, err) == (0, "")

@@ -79,6 +79,7 @@ def test_attack_crafted_weights_are_arrays_that_a_site_takes() -> None:
     assert any(not np.array_equal(crafted[k], start[k]) for k in start)
 
 
+@pytest.mark.slow
 def test_attack_fishing_leaves_a_gradient_to_one_class_alone() -> None:
     study = _study("tiny-cnn")
     material = Material.of("phantom")

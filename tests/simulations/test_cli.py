@@ -55,6 +55,7 @@ def wardround(
     return call
 
 
+@pytest.mark.slow
 def test_new_check_freeze(wardround: Callable[..., Done], tmp_path: Path) -> None:
     assert wardround("study", "new", "my.toml", "--name", "mine").returncode == 0
     again = wardround("study", "new", "my.toml")
@@ -72,6 +73,7 @@ def test_new_check_freeze(wardround: Callable[..., Done], tmp_path: Path) -> Non
     assert "other frozen weights" in other.stderr
 
 
+@pytest.mark.slow
 def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., Done]) -> None:
     checked = wardround(
         "study", "check", str(committed()["demo"]), "--data", "phantom", "--format", "json"
@@ -133,6 +135,7 @@ def test_a_folder_that_is_a_file_is_one_sentence(
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_wrong_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     code = "from simulations.cli import main; main()"
     done = subprocess.run(

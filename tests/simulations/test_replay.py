@@ -46,6 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out" / "random" / "seed-4"
 
 
+@pytest.mark.slow
 def test_the_policy_of_a_study_recomputed_is_what_it_granted(finished: Path) -> None:
     found = reallocated(finished / "ledger.db", "uncertainty-mass")
     assert [r.cycle for r in found] == [0] * 3 + [1] * 3 + [2] * 3

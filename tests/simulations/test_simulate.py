@@ -79,6 +79,7 @@ def reference(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return run(plan, tmp_path_factory.mktemp("reference") / "out")
 
 
+@pytest.mark.slow
 def test_budget_adds_up_in_every_cycle(reference: Path) -> None:
     for arm in ("coreset", "random"):
         spent = 0
@@ -144,6 +145,7 @@ def test_no_patient_is_in_two_splits(reference: Path) -> None:
         store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arms", "workers"), [(["coreset"], 2), (["coreset", "random"], 2)])
 def test_workers_change_no_bit(
     reference: Path, small_npz: Path, tmp_path: Path, arms: list[str], workers: int
@@ -156,6 +158,7 @@ def test_workers_change_no_bit(
         assert ours == bits(reference / arm / "seed-0")
 
 
+@pytest.mark.slow
 def test_hidden_labels_that_nobody_read_change_nothing(
     reference: Path, small_npz: Path, tmp_path: Path
 ) -> None:
@@ -248,6 +251,7 @@ def test_variants_run_to_their_end(name: str, small_npz: Path, tmp_path: Path) -
         assert 0 < labels < account[-1]["training_readings"]
 
 
+@pytest.mark.slow
 def test_minutes_as_unit_add_up(small_npz: Path, tmp_path: Path) -> None:
     changed = study(
         budget={"unit": "minutes", "total": 12, "first": 6, "per_cycle": 6},
@@ -294,6 +298,7 @@ def test_multi_label_colour_images(tmp_path: Path) -> None:
     assert last["metrics"]["locked"]["clustered"] is False
 
 
+@pytest.mark.slow
 def test_natural_sites_keep_their_names(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     content: dict[str, np.ndarray] = {}

@@ -96,6 +96,7 @@ def ideas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "ward_ideas"
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs_in_a_simulation(ideas: str, tmp_path: Path) -> None:
     study: Mapping[str, Any] = {
         "schema": 1,

@@ -123,6 +123,7 @@ TABLES = hnp.arrays(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(table=TABLES, seed=st.integers(0, 2**16), name=st.sampled_from(sorted(EVERY)))
 def test_who_is_who_and_what_is_called_what_play_no_part(
@@ -145,6 +146,7 @@ def test_who_is_who_and_what_is_called_what_play_no_part(
         assert before.low - 1e-9 <= before.value <= before.high + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_intervals_hold_the_truth_about_as_often_as_they_say(name: str) -> None:
     rng, truth = np.random.default_rng(3), None

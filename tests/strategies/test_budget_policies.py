@@ -76,6 +76,7 @@ def test_every_policy_sums_exactly_within_floors_and_caps(
     assert counts == counts_of(policy, reports[::-1], budget, seed)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     weights=st.lists(

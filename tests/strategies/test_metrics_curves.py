@@ -103,6 +103,7 @@ def test_without_one_side_there_is_no_curve(empty):
     assert np.isnan(curves.sensitivity_at(groups, 0.9))
 
 
+@pytest.mark.slow
 def test_mixed_average_precision_is_the_mean_over_orders_within_a_bin():
     rng = np.random.default_rng(1)
     pos, neg = np.array([12.0, 16, 8]), np.array([4.0, 20, 80])

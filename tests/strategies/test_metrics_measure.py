@@ -153,6 +153,7 @@ def test_covariance_is_that_of_the_bootstrap_of_patients(kind):
     assert np.abs((square(evaluation.covariance) - drawn) / scale).max() < 0.06
 
 
+@pytest.mark.slow
 def test_variances_are_those_of_a_large_bootstrap():
     probs, targets, patients = site = a_site("binary", 4, n=150, patients=80)
     evaluation = run("binary", site)

@@ -39,6 +39,7 @@ def drawn(spread: float, seed: int) -> tuple[dict[str, Evaluation], np.ndarray, 
     return sites, np.concatenate(zs), np.concatenate(ys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spread", "auroc", "auprc"),
     [(0.05, 0.01, 0.1), (0.1, 0.005, 0.02), (0.5, 0.002, 0.006), (2, 0.002, 0.006)],

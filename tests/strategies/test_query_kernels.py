@@ -73,6 +73,7 @@ def test_k_center_is_exact_greedy_of_clusters_in_every_precision(dtype: type[Any
     assert farthest_first(x, centres, 20, rng()).tolist() == brute_k_center(x, centres, 20)
 
 
+@pytest.mark.slow
 def test_k_center_does_not_drift_where_the_offset_is_large_against_the_spread() -> None:
     x = (1000 + rng(3).standard_normal((200, 6))).astype(np.float32)
     assert farthest_first(x, x[:3], 30, rng()).tolist() == brute_k_center(x, x[:3], 30)
@@ -155,6 +156,7 @@ def test_seeding_is_k_means_plus_plus_on_the_gradients(n: int, c: int, d: int, s
     assert picked == brute_seeding(gradients(q, z), uniforms, k)
 
 
+@pytest.mark.slow
 def test_badge_draws_in_proportion_to_squared_distance() -> None:
     # one feature of 1: the gradient is q, which is p less the predicted class's 1
     p = np.array([[0.5, 0.5], [0.6, 0.4], [0.8, 0.2], [0.9, 0.1]])

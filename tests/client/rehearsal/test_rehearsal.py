@@ -78,6 +78,7 @@ def test_the_included_study_fits_any_images_and_any_budget() -> None:
     assert [other.cycle_budget(c, 7 * c) for c in range(6)] == [7, 7, 7, 7, 7, 0]
 
 
+@pytest.mark.slow
 def test_a_rehearsal_reads_and_trains_to_its_end_and_says_so(
     tmp_path: Path, wanted: Wanted
 ) -> None:
@@ -151,6 +152,7 @@ def _same_secret(of: Place, to: Place) -> None:
     secret_folder(to.home / "keys", {"site.secret": secret})
 
 
+@pytest.mark.slow
 def test_a_real_sites_home_and_another_rehearsal_are_not_mixed(
     tmp_path: Path, wanted: Wanted
 ) -> None:

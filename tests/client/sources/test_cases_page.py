@@ -27,6 +27,7 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_sources_as_the_page_writes_them(home: Path, tmp_path: Path) -> None:
     mount = tmp_path / "research"
     toml = blocks("toml")[0].replace("/srv/research", str(mount))

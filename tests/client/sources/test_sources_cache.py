@@ -31,6 +31,7 @@ def test_the_longest_unused_leave_first_and_the_cap_holds(tmp_path: Path) -> Non
     assert cache.find(1, "x") is None
 
 
+@pytest.mark.slow
 def test_two_daemons_share_one_cap(tmp_path: Path) -> None:
     one, two = PixelCache(tmp_path, cap=1000), PixelCache(tmp_path, cap=1000)
     for case in range(200):

@@ -29,6 +29,7 @@ BytesOf = Callable[[Path], bytes]
 Opened = Callable[[Path], Site]
 
 
+@pytest.mark.slow
 def test_a_series_is_a_case_with_its_slices_from_foot_to_head(
     made: Made,
     write: Write,
@@ -49,6 +50,7 @@ def test_a_series_is_a_case_with_its_slices_from_foot_to_head(
     assert volume.geometry.windows[0].name == "soft tissue"
 
 
+@pytest.mark.slow
 def test_names_are_nowhere(
     made: Made,
     write: Write,
@@ -96,6 +98,7 @@ def test_the_same_import_again_takes_nothing_and_a_late_slice_changes_nothing(
     assert opened(home).images.volume(0).slices.shape[0] == 2
 
 
+@pytest.mark.slow
 def test_a_folder_that_moved_is_found_again(
     made: Made,
     write: Write,
@@ -195,6 +198,7 @@ def test_x_rays_are_cases_one_by_one(
     assert len(tally.patients) == 1
 
 
+@pytest.mark.slow
 def test_purge_leaves_no_pixels_and_stays_away(
     made: Made,
     write: Write,
@@ -217,6 +221,7 @@ def test_purge_leaves_no_pixels_and_stays_away(
     assert take(root).skipped == {PURGED: 1}
 
 
+@pytest.mark.slow
 def test_ten_thousand_uids_never_collide_in_a_pin(
     home: Path,
 ) -> None:

@@ -60,6 +60,7 @@ def test_monochrome1_is_white_where_values_are_small(
     assert images.volume(1).geometry.inverted
 
 
+@pytest.mark.slow
 def test_a_voi_table_and_unequal_slopes_are_kept_in_sixteen_bits(
     made: Made,
     write: Write,
@@ -93,6 +94,7 @@ def test_a_voi_table_and_unequal_slopes_are_kept_in_sixteen_bits(
     assert np.allclose(shown, [1001 * 0.5, 1002 * 2.5], atol=0.05)
 
 
+@pytest.mark.slow
 def test_palette_colour_and_many_frames(
     made: Made,
     write: Write,
@@ -118,6 +120,7 @@ def test_palette_colour_and_many_frames(
     assert volume.slices[1, 0, 0].tolist() == [0xFF] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
 def test_lossless_syntaxes_are_exact(
     made: Made,
@@ -208,6 +211,7 @@ def test_every_syntax_gives_the_same_slice(
     assert (slices[0] == slices[1]).all()
 
 
+@pytest.mark.slow
 @real
 def test_jpeg_lossless_and_baseline_in_colour(
     opened: Opened,
@@ -224,6 +228,7 @@ def test_jpeg_lossless_and_baseline_in_colour(
     assert all(images.volume(row).colour for row in (0, 1))
 
 
+@pytest.mark.slow
 @real
 @pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "JPGExtended.dcm"])
 def test_jpeg_extended_of_twelve_bits(name: str) -> None:

@@ -39,6 +39,7 @@ def take(home: Path, decoder: Decoder) -> Take:
     return one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "LAS", "PIR", "SRA"])
 def test_a_volume_is_shown_alike_however_it_is_stored(
     codes: str, opened: Opened, home: Path, take: Take, tmp_path: Path
@@ -59,6 +60,7 @@ def test_a_volume_is_shown_alike_however_it_is_stored(
     assert volume.geometry.directions == ("R", "L", "A", "P")
 
 
+@pytest.mark.slow
 def test_subjects_of_bids_are_patients(home: Path, take: Take, tmp_path: Path) -> None:
     for name in ("sub-1/a.nii", "sub-1/b.nii", "sub-2/a.nii"):
         (tmp_path / "n" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +73,7 @@ def test_subjects_of_bids_are_patients(home: Path, take: Take, tmp_path: Path) -
     store.close()
 
 
+@pytest.mark.slow
 @real
 def test_real_nifti_files(opened: Opened, home: Path, take: Take) -> None:
     tally = take(REAL / "nifti")
@@ -93,6 +96,7 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_table_of_pictures_of_any_size_and_depth(
     opened: Opened, home: Path, take: Take, pictures: Path
 ) -> None:
@@ -123,6 +127,7 @@ def test_a_path_out_of_the_folder_is_refused(take: Take, pictures: Path) -> None
         take(pictures)
 
 
+@pytest.mark.slow
 def test_a_datalist_of_monai(opened: Opened, home: Path, take: Take, pictures: Path) -> None:
     content = {
         "training": [{"image": "a.png", "label": 0, "patient_id": "x"}, "b.png", {"label": 1}],
@@ -136,6 +141,7 @@ def test_a_datalist_of_monai(opened: Opened, home: Path, take: Take, pictures: P
     assert opened(home).store.cases.locked()[1].tolist() == [[0, 1]]
 
 
+@pytest.mark.slow
 def test_rows_of_an_npz(opened: Opened, home: Path, take: Take, tmp_path: Path) -> None:
     train = np.random.default_rng(1).integers(0, 255, (5, 8, 8), np.uint8)
     np.savez_compressed(
@@ -181,6 +187,7 @@ def test_no_address_and_an_empty_mount(
         source_of(wanted, decoder)
 
 
+@pytest.mark.slow
 def test_labels_are_read_by_name_number_and_list() -> None:
     one, many = Labels(("a", "b", "c")), Labels(("a", "b", "c"), multi_label=True)
     assert one.answer("b") == one.answer(1) == one.answer([0, 1, 0]) == (0, 1, 0)

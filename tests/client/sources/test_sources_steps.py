@@ -42,6 +42,7 @@ def imported(home: Path, decoder: Decoder, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_study_learns_from_imported_cases_and_goes_on_without_a_lost_one(
     imported: Path,
     home: Path,

@@ -20,6 +20,7 @@ AFTER = 'reading.show_ai="after"'
 MARK = "the model was unsure of this very case"
 
 
+@pytest.mark.slow
 def test_a_changed_mind_is_kept_beside_the_first_and_costs_nothing(
     room: Any, pages: Made, look: Made, change: Made, rows: Made, stages: Made
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_closed_cycle_takes_no_second_look(
     assert ann.image(0).status_code == 403
 
 
+@pytest.mark.slow
 def test_an_adjudicator_sees_first_answers_and_looks_back_at_their_own(
     make_room: Made, pages: Made, with_opinions: Made, look: Made, change: Made, rows: Made
 ) -> None:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 Made = Callable[..., Any]
 
 LOOKS = """
@@ -29,6 +31,7 @@ print(sorted(heavy))
 """
 
 
+@pytest.mark.slow
 def test_the_room_shows_an_opinion_without_torch(room: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOOKS, str(room.home)], capture_output=True, text=True, check=False

@@ -41,6 +41,7 @@ def test_after_one_s_own_answer_the_model_s_opinion_is_there(
     assert line == [("ann", 1)]
 
 
+@pytest.mark.slow
 def test_who_has_not_answered_gets_nothing_by_any_route(
     room: Any, pages: Made, look: Made, change: Made, rows: Made, stages: Made
 ) -> None:
@@ -64,6 +65,7 @@ def test_who_has_not_answered_gets_nothing_by_any_route(
     assert [r[1] for r in stages(room)] == ["blind"]
 
 
+@pytest.mark.slow
 def test_refusals_before_the_answer_are_all_the_same(
     make_room: Made, pages: Made, with_opinions: Made, look: Made
 ) -> None:
@@ -189,6 +191,7 @@ def test_after_the_look_the_first_answer_stays(room: Any, pages: Made, look: Mad
     assert "you have seen the model's opinion" in undone.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_colleague_s_look_keeps_nobody_from_taking_back(
     room: Any, pages: Made, look: Made
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_site_ahead_of_an_old_registry_misses_nothing(server: Any, make_site: 
     assert server.alarms("ahead") == ["registry-restored"]
 
 
+@pytest.mark.slow
 def test_kill_nine_loses_nothing_and_doubles_nothing(server: Any, make_site: Any) -> None:
     site = make_site("survivor")
     carried: list[tuple[int, str]] = []

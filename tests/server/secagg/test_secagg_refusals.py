@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from flwr.common.secure_aggregation.secaggplus_constants import Key, Stage
 
 from protocol.secagg import masking
@@ -50,6 +51,7 @@ def test_secagg_site_refuses_a_weaker_mask(five: Callable[..., Any]) -> None:
         assert told.error.reason == "bad-request"
 
 
+@pytest.mark.slow
 def test_secagg_site_does_not_help_to_open_one_update(five: Callable[..., Any]) -> None:
     made = five(SECURE)
     grid = made.grid()

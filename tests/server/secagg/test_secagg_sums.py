@@ -26,6 +26,7 @@ def weighted(updates: list[SiteUpdate]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_secagg_gives_the_weighted_mean(five: Callable[..., Any]) -> None:
     made = five(SECURE)
     found = made.sum(made.grid())
@@ -41,6 +42,7 @@ def test_secagg_gives_the_weighted_mean(five: Callable[..., Any]) -> None:
     assert found.update.loss == pytest.approx(loss, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_secagg_shows_nothing_of_one_site(five: Callable[..., Any]) -> None:
     """Masked numbers fill the whole modulus evenly; weight, loss and arrays are in no reply."""
     made = five(SECURE)
@@ -65,6 +67,7 @@ def test_secagg_shows_nothing_of_one_site(five: Callable[..., Any]) -> None:
         assert ((counts - expected) ** 2 / expected).sum() < 40  # chi-square, 7 degrees: p < 1e-6
 
 
+@pytest.mark.slow
 def test_secagg_survives_a_site_that_leaves_after_the_keys(five: Callable[..., Any]) -> None:
     made = five(SECURE)
     grid = made.grid()

@@ -85,6 +85,7 @@ def test_two_workers_find_what_one_does(small: str, tmp_path: Path) -> None:
     assert len(told(alone)) == 2
 
 
+@pytest.mark.slow
 def test_other_code_is_run_again_unless_older_runs_will_do(
     small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +97,7 @@ def test_other_code_is_run_again_unless_older_runs_will_do(
     assert unknown(jobs, results, older=True) == []
 
 
+@pytest.mark.slow
 def test_what_fails_is_written_down_and_the_others_go_on(small: str, tmp_path: Path) -> None:
     results = Results(tmp_path / "results.jsonl")
     jobs = [Job("D", "small", "val", "nobody", 0, small), *jobs_of(small, "random")]
@@ -104,6 +106,7 @@ def test_what_fails_is_written_down_and_the_others_go_on(small: str, tmp_path: P
     assert [x["arm"] for x in results.of("run")] == ["random"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_page_and_refuses_the_test_split(
     small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,6 +67,7 @@ def test_a_cell_changes_what_it_says_and_keeps_the_labels(cell: str) -> None:
     assert (varied.model_dump() == study.model_dump()) == (cell == "selectors")
 
 
+@pytest.mark.slow
 def test_the_rare_disease_is_one_case_in_six_and_every_site_has_every_test_image() -> None:
     cases = cases_of("B", 0, "val")
     assert cases.targets is not None
@@ -95,6 +96,7 @@ def test_six_machines_show_one_test_image_in_six_ways() -> None:
     assert len(shown) == 6
 
 
+@pytest.mark.slow
 def test_a_seed_moves_the_pool_of_track_b_and_not_what_is_scored() -> None:
     one, again, other = cases_of("B", 0), cases_of("B", 0), cases_of("B", 1)
     assert one.digest == again.digest != other.digest
@@ -102,6 +104,7 @@ def test_a_seed_moves_the_pool_of_track_b_and_not_what_is_scored() -> None:
     assert np.array_equal(*scored)
 
 
+@pytest.mark.slow
 def test_validation_and_test_share_no_case_with_each_other() -> None:
     for name in ("A", "B", "C", "D"):
         develop, confirm = cases_of(name, 0, "val"), cases_of(name, 100, "test")

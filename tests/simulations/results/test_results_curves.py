@@ -89,6 +89,7 @@ def test_the_common_range_is_what_every_curve_covers() -> None:
     assert common_range([a, line([0.5, 0.7], [30, 50])], "readings") is None
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8), st.data())
 def test_area_stays_between_the_lowest_and_highest_value(
     values: list[float], data: st.DataObject

@@ -78,6 +78,7 @@ def test_every_arm_has_a_mean_per_reading_hour_and_day(simulated: Simulated) -> 
     assert set(alone.rows[0][1:]) == {"not estimable"}
 
 
+@pytest.mark.slow
 def test_the_report_tells_of_time_and_of_who_came(simulated: Simulated, tmp_path: Path) -> None:
     out = simulated()
     page = write_report([out], tmp_path / "a.html").read_text()

@@ -45,6 +45,7 @@ def test_a_site_of_one_class_is_said(simulated: Callable[..., Path]) -> None:
     assert notes == ("labels of one class only at the end of some run: site-02",)
 
 
+@pytest.mark.slow
 def test_audit_cases_that_stayed_open_are_said_with_both_ends(
     simulated: Callable[..., Path],
 ) -> None:

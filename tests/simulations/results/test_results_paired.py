@@ -35,6 +35,7 @@ def enumerated(differences: list[float], rank: bool) -> float:
     return float(min(1.0, 2 * min((sums <= observed).mean(), (sums >= observed).mean())))
 
 
+@pytest.mark.slow
 @given(TENTHS)
 @settings(deadline=None, max_examples=60)
 def test_p_values_equal_the_enumeration_of_all_signs(differences: list[float]) -> None:

@@ -73,6 +73,7 @@ def test_every_figure_is_sound_and_has_words_for_who_cannot_see_it(
     assert 'class="bound"' in figures[0]
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes(simulated: Simulated, tmp_path: Path) -> None:
     out = simulated()
     first = write_report([out], tmp_path / "a.html").read_bytes()

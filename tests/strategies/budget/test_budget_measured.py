@@ -90,6 +90,7 @@ def allocate(
     return dict(BUDGET[name](floor=floor).allocate(*told, budget, rng))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(told=courses(), budget=small(120), floor=small(8))
 def test_measured_cycles_break_no_sum_and_no_limit(
@@ -114,6 +115,7 @@ def check_contract(
     assert granted == allocate(name, (reports[::-1], backwards(past)), budget, floor)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(told=courses(), budget=small(120), floor=small(8))
 def test_sites_with_equal_stories_get_equal_grants_up_to_one(

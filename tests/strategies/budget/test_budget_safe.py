@@ -41,6 +41,7 @@ def noisy(tell: Tell, seed: int, cycles: int, count: int, drop: float = 0.0) -> 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cycles", [2, 3, 4, 6])
 @pytest.mark.parametrize("count", [1, 4])
 def test_pure_noise_moves_less_than_a_fiftieth_of_a_grant(

@@ -67,6 +67,7 @@ def verdicts(checks: dict[str, Check]) -> str:
     return " ".join(one.verdict for one in checks.values())
 
 
+@pytest.mark.slow
 def test_an_archive_that_lets_the_site_in(
     serve: Start, log_in: LogIn, look: Look, made: Made
 ) -> None:
@@ -108,6 +109,7 @@ def test_what_is_wrong_with_an_archive_is_told_apart(
     assert "name is not known" in unknown
 
 
+@pytest.mark.slow
 def test_an_archive_that_wants_our_certificate_or_shows_nothing(
     serve: Start,
     log_in: LogIn,
@@ -127,6 +129,7 @@ def test_an_archive_that_wants_our_certificate_or_shows_nothing(
     assert "shows it no study" in checks["1-answers"].found
 
 
+@pytest.mark.slow
 def test_folders_and_files(look: Look, made: Made, write: Callable[..., Path], home: Path) -> None:
     root = home / SMITH
     write(root / "dicom", made(0))

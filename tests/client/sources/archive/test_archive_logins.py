@@ -103,6 +103,7 @@ def test_a_certificate_of_this_site(
     assert import_from(archive).taken == {"CT": 2}
 
 
+@pytest.mark.slow
 def test_the_command_says_it_in_one_sentence_without_secrets(
     serve: Start, log_in: LogIn, two: list[Dataset], home: Path
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_login_that_cannot_be_used_says_why(
     assert str(home) not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_secrets_are_closed_and_never_in_the_clear(home: Path, log_in: LogIn) -> None:
     class At:
         url = FAR.replace("https", "http")
