@@ -27,14 +27,16 @@ THRESHOLD = "threshold-random"
 CONDITIONAL = "training epsilon given the chosen cases; pool membership unbounded"
 """What can be said of every strategy that looks at all cases to choose some."""
 
+COVERED = "one epsilon covers training and which cases are chosen"
+"""What can be said where every case has its turn alone, and the training pays for that."""
+
 
 def rule_of(strategy: str) -> str:
     """What is known of a query strategy's privacy, in words."""
     if strategy in PER_RECORD:
         return (
             "gives each case its turn alone, so that one patient displaces at most one other: with "
-            'privacy.querying = "covered" one epsilon covers training and querying, at about '
-            f"twice the noise; else {CONDITIONAL}"
+            f'privacy.querying = "covered" {COVERED}, at about twice the noise; else {CONDITIONAL}'
         )
     return f"looks at all cases of the pool to choose some: {CONDITIONAL}"
 

@@ -10,7 +10,7 @@ from client.privacy.accounting import epsilon
 from client.store.privacy_shelf import Charge, Opened, Scope
 from protocol.secagg import LEAST_SITES
 from protocol.study import Study
-from strategies.private import CONDITIONAL, composes
+from strategies.private import CONDITIONAL, COVERED, composes
 
 WHOSE: Mapping[Scope, str] = {
     "training": "patients of the pool",
@@ -76,8 +76,8 @@ def text(told: Mapping[str, Any]) -> str:
         spent = f"{part['spent']:.2f} of {told['epsilon']:g} spent, {part['left']:.2f} left"
         lines.append(f"  {whose}{given if scope != 'locked' else ''}: {spent}")
         lines += [f"    {_line(thing, part)}" for thing in part["charges"]]
-    if told["querying"] == CONDITIONAL:
-        lines.append(f"  {QUERYING}; so: {CONDITIONAL}.")
+    said = f"; so: {CONDITIONAL}" if told["querying"] == CONDITIONAL else f": {COVERED}"
+    lines.append(f"  {QUERYING}{said}.")
     return "\n".join(lines)
 
 
@@ -104,7 +104,7 @@ def plan_words(study: Study) -> tuple[str, ...]:
             "Updates may reveal images: there is no differential privacy in this study.",
             _seen(study),
         )
-    sure = "it covers which cases are chosen" if composes(study) else CONDITIONAL
+    sure = COVERED if composes(study) else CONDITIONAL
     return (
         f"Differential privacy for patients: epsilon at most {privacy.epsilon:g} over the whole "
         "study, for patients of the pool and of the audit set each. Delta is at most 1 / (10 x the "

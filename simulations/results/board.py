@@ -22,7 +22,7 @@ from simulations.results.private import is_without, private
 from simulations.results.report import filled, written
 from strategies.aggregation import AGGREGATION
 from strategies.metrics.table import METRICS
-from strategies.private import CONDITIONAL
+from strategies.private import CONDITIONAL, COVERED
 
 NEAR = 0.02
 """A loss of the metric that counts as survived."""
@@ -120,7 +120,7 @@ def _privacy(comparison: Comparison, arm: str, study: Mapping[str, Any]) -> str:
     training, evaluation = (max(site[part] for site in spent) for part in ("training", "audit"))
     delta = max(site["delta"] for site in spent)
     covered = all(site["covered"] for site in spent)
-    chosen = "which covers the choice of cases" if covered else f"but: {CONDITIONAL}"
+    chosen = COVERED if covered else f"but: {CONDITIONAL}"
     return (
         f"Differential privacy for patients. Of epsilon {most:g} the site that spent most spent "
         f"{training:.2f} on training, and {evaluation:.2f} on patients of the audit set, at delta "
