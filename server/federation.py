@@ -95,9 +95,8 @@ class Federation:
     def ask_all(self, stage: Stage, arrays: Arrays, sites: Sequence[str]) -> Iterator[Reply]:
         """Ask the same of these sites; their replies in site order, refusals left out.
 
-        A site that abstains counts as one that answered. Where fewer than a quorum are asked, since
-        the others abstained before, all of those must answer. A reply is dropped once the next is
-        asked for, so that memory does not grow with the sites.
+        Who abstains has answered; of fewer sites than a quorum all must answer. A reply is dropped
+        once the next is asked for, so that memory does not grow with the sites.
 
         Raises:
             QuorumLost: after the last reply, if too few answered.
@@ -162,8 +161,7 @@ class Federation:
 
     def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
         """The answers of those that are there now, given before they would be asked again."""
-        short = min(self.timing.resend, self.timing.patience)
-        hasty = replace(self.timing, patience=short, grace=0.0)
+        hasty = replace(self.timing, patience=min(self.timing.resend, self.timing.patience), grace=0)
         exchange = replace(self._exchange(stage, contents, 0), timing=hasty)
         yield from (r for _, r in self._replies(exchange) if not isinstance(r, Refusal))
         self._late |= set(exchange.late)
