@@ -5,7 +5,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels bench-attacks docs pictures stubs clean
+.PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels bench-attacks bench-privacy docs pictures stubs clean
 
 help:
 	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -46,6 +46,9 @@ bench-labels: $(READY) ## label efficiency of every strategy: hours; QUICK=1 is 
 
 bench-attacks: $(READY) ## what one dishonest site of six can do, by rule: an hour; QUICK=1 is a check in minutes
 	$(BIN)/python -m simulations.benchmarks.attacks $(if $(QUICK),--quick) --workers $(WORKERS)
+
+bench-privacy: $(READY) ## what differential privacy costs in accuracy: an hour; QUICK=1 is a check in a minute
+	$(BIN)/python -m simulations.benchmarks.privacy $(if $(QUICK),--quick) --workers $(WORKERS)
 
 docs: $(READY) ## write the generated pages of docs/ anew
 	$(BIN)/python -m simulations.documenting

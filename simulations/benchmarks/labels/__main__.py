@@ -67,6 +67,9 @@ def asked(given: argparse.Namespace) -> list[Job]:
         check_seed(seed, given.split)
     if given.cell not in CELLS:
         raise ValueError(f"--cell {given.cell!r}: accepted is one of {', '.join(CELLS)}")
+    for track in names_of(given.track):
+        if track not in TRACKS:
+            raise ValueError(f"--track {track!r}: accepted is one of {', '.join(TRACKS)}")
     file = str(given.file.resolve()) if given.file else ""
     jobs = [
         Job(track, given.cell, given.split, arm, seed, file)

@@ -40,6 +40,9 @@ def version(study: Study) -> str:
     chosen = decisions(study, allow_import=True)
     rows = (chosen.query, chosen.cold_start, chosen.policy, chosen.aggregator, chosen.consensus)
     names = {type(row).__module__ for row in rows} | set(_inner(rows))
+    if study.privacy is not None:
+        files = (ROOT / "client" / "privacy").glob("*.py")
+        names |= {f"client.privacy.{file.stem}" for file in files}
     sha = hashlib.sha256()
     for module in sorted(closure([*names, *_ALWAYS])):
         sha.update(f"{module} {tree(_file(module))}\n".encode())

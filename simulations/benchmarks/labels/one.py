@@ -152,6 +152,7 @@ def _read(folder: Path) -> dict[str, Any]:
         "cycles": [trimmed(json.loads(line)) for line in lines],
         "attacker": account["attacker"],
         "backdoor": account.get("backdoor"),
+        "privacy": account["privacy"],
     }
 
 

@@ -11,10 +11,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from client.cases.cases import Cases
-from protocol.study import Study
+from protocol.study import Study, load
 from simulations.benchmarks.labels.data import Build, hospitals, official, shifted
 from simulations.benchmarks.labels.recipe import recipe
 from simulations.results.curves import Scope
+from simulations.studies import committed
 
 Scored: TypeAlias = Literal["val", "test"]
 
@@ -136,12 +137,24 @@ TRACKS: Mapping[str, Track] = {
 }
 
 
+COMMITTED = Track(
+    "pneumonia",
+    "the committed pneumonia study",
+    _PNEUMONIA,
+    load(committed()["pneumonia"]),
+    official,
+)
+"""No track of the label benchmark: the study as it is, which privacy is measured on."""
+
+
 def track_of(name: str, file: Path | None = None) -> Track:
     """A track by its name; D also on any other MedMNIST file.
 
     Raises:
         ValueError: no track has that name, or a file for one that is made from its own.
     """
+    if name == COMMITTED.name:
+        return COMMITTED
     if name not in TRACKS:
         raise ValueError(f"track {name!r}: accepted is one of {', '.join(TRACKS)}")
     track = TRACKS[name]

@@ -1,0 +1,116 @@
+"""The benchmark of what privacy costs.
+
+    python -m simulations.benchmarks.privacy                    everything, then the page
+    python -m simulations.benchmarks.privacy --quick            a check in a minute, no page
+    python -m simulations.benchmarks.privacy --try --networks mlp --labels 264 --epsilons 8,2
+                                                                a grid on validation images
+    python -m simulations.benchmarks.privacy --page             the page from what is known
+
+Runs that the results file has are not run again: the same command goes on where it was ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from simulations.arms import names_of
+from simulations.benchmarks.labels.code import ROOT
+from simulations.benchmarks.labels.one import Job
+from simulations.benchmarks.labels.results import Results
+from simulations.benchmarks.labels.tracks import NoData
+from simulations.benchmarks.labels.work import confirmation, unknown, work
+from simulations.benchmarks.privacy.page import page
+from simulations.benchmarks.privacy.programme import (
+    EPSILONS,
+    LABELS,
+    NETWORKS,
+    quick,
+    table,
+    tried,
+)
+
+PAGE = ROOT / "docs" / "benchmarks-privacy.md"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 done, 1 something failed, 2 bad input."""
+    given = _parser().parse_args(arguments)
+    results = Results(given.results.with_name("quick.jsonl") if given.quick else given.results)
+    try:
+        failed = 0 if given.page else _worked(given, _jobs(given), results)
+    except (ValueError, NoData) as refused:
+        print(refused, file=sys.stderr)
+        return 2
+    if given.quick or given.grid:
+        print(page(results))
+    else:
+        PAGE.write_text(page(results), encoding="utf-8")
+        print(f"The page: {PAGE.relative_to(ROOT)}")
+    return int(failed > 0)
+
+
+def _jobs(given: argparse.Namespace) -> list[Job]:
+    """What is asked for.
+
+    Raises:
+        ValueError: a network, a number of labels or an epsilon that is not in the table.
+    """
+    if given.quick:
+        return quick()
+    named = {str(epsilon): epsilon for epsilon in EPSILONS}
+    epsilons = [named[name] for name in _known("--epsilons", given.epsilons, named)]
+    networks = _known("--networks", given.networks, NETWORKS)
+    labels = _known("--labels", given.labels, LABELS)
+    return (tried if given.grid else table)(networks, labels, epsilons)
+
+
+def _known(option: str, text: str, table: Mapping[str, object]) -> list[str]:
+    names = names_of(text)
+    for name in names:
+        if name not in table:
+            raise ValueError(f"{option} {name!r}: accepted is one of {', '.join(table)}")
+    return names
+
+
+def _worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:
+    """How many runs failed; what looks at the test split is written down before and after."""
+    confirms = [job for job in jobs if job.scored_on == "test"]
+    arms = list(dict.fromkeys(job.arm for job in confirms))
+    seeds = ",".join(map(str, dict.fromkeys(job.seed for job in confirms)))
+    told = {"track": "pneumonia", "cell": "selectors", "seeds": seeds, "arms": arms}
+    todo = unknown(jobs, results, older=given.older)
+    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
+    if confirms and todo:
+        results.add(confirmation("begun", told))
+    failed = work(todo, results, given.workers, given.scratch)
+    if confirms and todo:
+        results.add(confirmation("ended", told, failed))
+    return failed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulations.benchmarks.privacy",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="a check, not a claim")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--try", dest="grid", action="store_true", help="on validation images")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="with commas")
+    parser.add_argument("--labels", default=",".join(LABELS), help="with commas")
+    parser.add_argument("--epsilons", default=",".join(map(str, EPSILONS)), help="with commas")
+    parser.add_argument("--older", action="store_true", help="runs of older code count as known")
+    parser.add_argument("--workers", type=int, default=1, help="runs side by side")
+    parser.add_argument("--scratch", type=Path, help="folder for the runs' databases")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / ".bench" / "privacy" / "results.jsonl", help="file"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What `make bench-privacy` runs: the committed pneumonia study, with privacy and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from simulations.benchmarks.labels.one import Job
+from simulations.benchmarks.labels.tracks import COMMITTED, CONFIRMATION
+
+NETWORKS: Mapping[str, str] = {
+    "mlp": "+network.name=mlp+network.hidden=[4]",
+    "tiny-cnn": "",
+}
+"""Networks by name, and what an arm says to have one; the second is the study's own."""
+
+LABELS: Mapping[str, str] = {
+    "264": "random{}+budget.first=264+budget.per_cycle=264",
+    "all": "full{}",
+}
+"""How many labels, all of them in one cycle, and the arm that reads them."""
+
+EPSILONS = (8, 2)
+
+STEPS = (4, 15)
+RATES = (0.003, 0.01)
+"""Steps of a round and learning rates that were tried on validation images."""
+
+CONFIRMED = tuple(CONFIRMATION)[6:11]
+"""Seeds of the table: their test split is looked at with what was settled on others."""
+
+TRIED = (0,)
+"""The seed of validation images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a private training goes.
+
+    Attributes:
+        steps: of DP-SGD in a round.
+        rate: of learning.
+    """
+
+    steps: int
+    rate: float
+
+
+CHOSEN: Mapping[tuple[str, str, int], Pace] = {
+    ("mlp", "264", 8): Pace(2, 0.03),
+    ("mlp", "264", 2): Pace(2, 0.03),
+    ("mlp", "all", 8): Pace(4, 0.01),
+    ("mlp", "all", 2): Pace(4, 0.01),
+    ("tiny-cnn", "264", 8): Pace(2, 0.03),
+    ("tiny-cnn", "264", 2): Pace(2, 0.03),
+    ("tiny-cnn", "all", 8): Pace(4, 0.01),
+    ("tiny-cnn", "all", 2): Pace(4, 0.01),
+}
+"""What did best on validation images, by network, labels and epsilon."""
+
+
+def plain(network: str, labels: str) -> str:
+    """The arm without privacy: the study's own training."""
+    return LABELS[labels].format(NETWORKS[network])
+
+
+def private(network: str, labels: str, epsilon: int, pace: Pace) -> str:
+    """The arm with privacy."""
+    return (
+        f"{plain(network, labels)}+privacy.epsilon={epsilon}+training.start=warm"
+        f"+training.batch_size=64+training.min_steps={pace.steps}+training.max_steps={pace.steps}"
+        f"+training.learning_rate={pace.rate}"
+    )
+
+
+def table(networks: Iterable[str], labels: Iterable[str], epsilons: Iterable[int]) -> list[Job]:
+    """Every network on every number of labels, without privacy and with each epsilon."""
+    arms, asked = [], list(epsilons)
+    for network, count in product(networks, labels):
+        arms.append(plain(network, count))
+        arms += [private(network, count, e, CHOSEN[network, count, e]) for e in asked]
+    return _jobs(CONFIRMED, arms)
+
+
+def tried(networks: Iterable[str], labels: Iterable[str], epsilons: Iterable[int]) -> list[Job]:
+    """The grid on validation images, and the arms without privacy beside it."""
+    cells = list(product(networks, labels))
+    arms = [plain(*cell) for cell in cells]
+    for (network, count), epsilon, steps, rate in product(cells, epsilons, STEPS, RATES):
+        arms.append(private(network, count, epsilon, Pace(steps, rate)))
+    return _jobs(TRIED, arms)
+
+
+def quick() -> list[Job]:
+    """Two runs, to see that all of it works."""
+    pace = CHOSEN["mlp", "264", 8]
+    return _jobs(TRIED[:1], [plain("mlp", "264"), private("mlp", "264", 8, pace)])
+
+
+def _jobs(seeds: Iterable[int], arms: Iterable[str]) -> list[Job]:
+    named = list(arms)
+    return [
+        Job(COMMITTED.name, "selectors", "test" if seed in CONFIRMATION else "val", arm, seed)
+        for arm in named
+        for seed in seeds
+    ]
