@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from flwr.app import Message, RecordDict
@@ -78,6 +78,10 @@ class Timing:
     def borne(self, *, known: bool) -> float:
         """How long absence is borne once a quorum has answered; `known` from the step before."""
         return min(self.glance, self.grace) if known else self.grace
+
+    def hasty(self) -> Timing:
+        """The same for those that are there now: nobody is asked twice, nobody waited for."""
+        return replace(self, patience=min(self.resend, self.patience), grace=0.0)
 
 
 REHEARSAL = Timing(resend=math.inf, retry=math.inf, again=math.inf, settle=0.0)

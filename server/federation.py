@@ -161,8 +161,7 @@ class Federation:
 
     def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
         """The answers of those that are there now, given before they would be asked again."""
-        hasty = replace(self.timing, patience=min(self.timing.resend, self.timing.patience), grace=0)
-        exchange = replace(self._exchange(stage, contents, 0), timing=hasty)
+        exchange = replace(self._exchange(stage, contents, 0), timing=self.timing.hasty())
         yield from (r for _, r in self._replies(exchange) if not isinstance(r, Refusal))
         self._late |= set(exchange.late)
 
