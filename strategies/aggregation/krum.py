@@ -14,6 +14,7 @@ from strategies.aggregation.stacked import Stacked, mean, stacked, stepped
 
 _KEY = "history/"
 _MOST = 1e100  # of a score: sums of it stay finite, and no honest one is near
+_IDLE = 0.1  # of the median length: whoever moved less has not trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,9 @@ class MultiKrumHistory:
     like it. Of the rules here the one that held best in `make bench-attacks`
     (docs/benchmarks-attacks.md).
 
+    A change under a tenth of the median length is no training, though it lies between all others:
+    it scores twice the round's highest.
+
     A round without a site adds nothing to it, as if it had been in the middle. The memory is one
     number for each site, "history/SITE"; it begins anew with each training from scratch. As many
     as f sites are always left out, often the same: where all are honest, those least like others.
@@ -146,11 +150,18 @@ class MultiKrumHistory:
     def _gathered(self, memory: Arrays, stack: Stacked, start: Arrays) -> dict[str, float]:
         """What each site has gathered, this round with it; of sites that are away, too."""
         past = {site: self.decay * value for site, value in _remembered(memory).items()}
-        scores = np.minimum(_apart(stack.changes(start), self.f + 1), _MOST)
+        scores = self._scores(stack.changes(start))
         middle = float(np.median(scores))
         for site, score in zip(stack.sites, scores, strict=True):
             past[site] = past.get(site, 0.0) + float(score) - middle
         return past
+
+    def _scores(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) of (n, parameters) changes: how far each is from its f + 1 nearest, squared."""
+        scores = np.minimum(_apart(changes, self.f + 1), _MOST)
+        lengths = np.sqrt((changes**2).sum(axis=1))
+        idle = lengths < _IDLE * np.median(lengths)
+        return np.where(idle, 2 * scores.max(), scores)
 
 
 def _remembered(memory: Arrays) -> dict[str, float]:

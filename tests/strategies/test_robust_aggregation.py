@@ -76,20 +76,19 @@ def gathered(state: GlobalState) -> dict[str, float]:
 def test_multi_krum_history_by_hand() -> None:
     rule = MultiKrumHistory()
     # scores 10, 5, 13, 34, 4145 as above: the middle one is 13
-    one = rule.step(GlobalState({"w": np.zeros(1)}), of(0, 1, 3, 6, 50))
+    one = rule.step(GlobalState({"w": np.full(1, -9.0)}), of(0, 1, 3, 6, 50))
     assert gathered(one) == {
         "history/s0": -3, "history/s1": -8, "history/s2": 0, "history/s3": 21, "history/s4": 4132,
     }  # fmt: skip
     assert one.arrays["w"].tolist() == [2.5]
     # s4 comes into the midst, s0 goes away: scores 49+64, 1+1, 0+1, 1+1, 0+1, and the middle is 2
     updates = of(10, 1, 2, 3, 2)
-    two = rule.step(GlobalState({"w": np.zeros(1)}, one.memory), updates)
+    two = rule.step(GlobalState({"w": np.full(1, -9.0)}, one.memory), updates)
     assert list(gathered(two).values()) == [-3 + 111, -8, -1, 21, 4132 - 1]
     assert two.arrays["w"].tolist() == [4.0]  # without s4, which Multi-Krum would have taken back
     assert value(MultiKrum(), updates) == 2.0
-    half = MultiKrumHistory(decay=0.5, keep=2).step(GlobalState({"w": np.zeros(1)}, one.memory), of(
-        10, 1, 2, 3, 2
-    ))  # fmt: skip
+    fading = MultiKrumHistory(decay=0.5, keep=2)
+    half = fading.step(GlobalState({"w": np.full(1, -9.0)}, one.memory), updates)
     assert list(gathered(half).values()) == [-1.5 + 111, -4, -1, 10.5, 2066 - 1]
     assert half.arrays["w"].tolist() == [1.5]  # s1 and s2
 
@@ -151,7 +150,7 @@ def test_multi_krum_history_survives_a_restart_of_the_server() -> None:
 
 
 def test_a_site_that_was_away_stands_where_it_stood_and_a_new_one_in_the_middle() -> None:
-    rule, state = MultiKrumHistory(), GlobalState({"w": np.zeros(1)})
+    rule, state = MultiKrumHistory(), GlobalState({"w": np.full(1, -9.0)})
     one = rule.step(state, of(0, 1, 3, 6, 7, 50))
     two = rule.step(replace(state, memory=one.memory), of(0, 1, 3, 6, 7))  # s5 is away
     assert gathered(two)["history/s5"] == gathered(one)["history/s5"]
@@ -161,6 +160,15 @@ def test_a_site_that_was_away_stands_where_it_stood_and_a_new_one_in_the_middle(
     three = rule.step(replace(state, memory=one.memory), fresh)
     # over the f + 1 = 2 nearest: 10, 5, 4, 10, 17 and its own, 0 + 4; the middle is 7.5
     assert gathered(three)["history/new"] == 4 - 7.5
+
+
+def test_attack_of_a_free_rider_is_no_longer_in_the_midst_of_all() -> None:
+    given_ = [
+        [update(u.site, u.arrays["w"] * (1e-6 if u.site == "s2" else 1)) for u in updates]
+        for updates in rounds(6, agree=2, evil="")
+    ]
+    assert "s2" not in left_out(MultiKrum(), given_)
+    assert left_out(MultiKrumHistory(), given_) == ["s2"] * 6
 
 
 @pytest.mark.parametrize("bad", [np.zeros(2), np.array(np.nan)])
