@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, TypeAlias
 
 from simulations.arms import Arm
@@ -30,8 +30,9 @@ epsilon spent at delta 1e-4 or 1e-5, by the size of a site. `mlp` is one hidden 
 
 A private arm has the seed's own split, first weights and labels in common with the arm without
 privacy; it differs in DP-SGD, in batches of 64, and in the pace below. *Lost* is the arm without
-privacy minus this one, seed by seed, with Student's 95 % interval of the mean over the seeds. AUROC
-is of all sites' cases as one sample, after the last round; the range is that of the seeds.
+privacy minus this one, seed by seed: the mean with Student's 95 % interval over the seeds, then the
+median; the goal is held against both. AUROC is of all sites' cases as one sample, after the last
+round; the range is that of the seeds.
 """
 
 _TRIED = """## What was tried on validation images
@@ -67,8 +68,11 @@ class Cell:
 
     @property
     def reached(self) -> bool:
-        """Whether it lost no more than it may."""
-        return fmean(self.lost) <= GOAL
+        """Whether it lost no more than it may, in the mean and in the median.
+
+        In the mean alone a seed on which the arm without privacy learnt nothing would hide a loss.
+        """
+        return max(fmean(self.lost), median(self.lost)) <= GOAL
 
 
 def page(results: Results) -> str:
@@ -135,8 +139,8 @@ def _table(runs: Sequence[Line]) -> Iterator[str]:
         yield "Nothing was confirmed on test images yet.\n"
         return
     yield (
-        "| network | labels | epsilon | n | AUROC (range) | lost (95 %) | worst site | spent on "
-        f"training | lost at most {GOAL:g} |"
+        "| network | labels | epsilon | n | AUROC (range) | lost (95 %); median | worst site | "
+        f"spent on training | lost at most {GOAL:g} |"
     )
     yield "| --- " * 9 + "|"
     for c in found:
@@ -157,7 +161,7 @@ def _lost(lost: Sequence[float]) -> str:
         return "-"
     interval = mean_interval(lost)
     shown = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
-    return f"{fmean(lost):+.3f}{shown}"
+    return f"{fmean(lost):+.3f}{shown}; {median(lost):+.3f}"
 
 
 def _tried(runs: Sequence[Line]) -> Iterator[str]:
