@@ -273,8 +273,8 @@ class Aggregation(Section):
     name: str = Field(
         "fedavg",
         min_length=1,
-        description="multi-krum where one of five sites or more may be broken or dishonest (see "
-        "docs/benchmarks-attacks.md); a name of the aggregator table",
+        description="multi-krum-history where one of five sites or more may be broken or "
+        "dishonest (see docs/benchmarks-attacks.md); a name of the aggregator table",
     )
     arguments: Arguments = Field(default_factory=dict, description="of the aggregator")
     quorum: float = Field(1.0, gt=0, le=1, description="share of the sites that must answer a step")
