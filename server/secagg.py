@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flwr.app import ConfigRecord, Context, RecordDict
+from flwr.app import ConfigRecord, Context, Error, RecordDict
 from flwr.common import FitIns, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.compat.common.recorddict_compat import parameters_to_arrayrecord
 from flwr.server import LegacyContext
@@ -24,7 +24,7 @@ from flwr.serverapp import Grid
 
 from protocol.records import Arrays, SiteUpdate, StepKey
 from protocol.secagg import LEAST_SITES, Masking, asked, group_of, masking, mean_update
-from protocol.steps import StepRequest
+from protocol.steps import ABSTENTIONS, StepRequest
 from protocol.study import Study
 from server.federation import Federation, QuorumLost
 from server.ledger import Stage
@@ -39,10 +39,12 @@ class Summed:
     Attributes:
         update: the mean of the sites' updates, weighted by labels; None where none had a label.
         sites: node ids of those that are in it.
+        abstained: how many others said that the study is to go on without them in this step.
     """
 
     update: SiteUpdate | None
     sites: frozenset[int]
+    abstained: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def ask_sum(
     """The mean of the sites' updates in a train step, and the names of those that are in it.
 
     A round that too few saw to its end has told nobody anything; it is done again with those that
-    are there, until the federation's patience ends.
+    are there, until the federation's patience ends. A site that abstains counts towards a quorum,
+    as without masks, but not towards those whose sum hides each of them.
 
     Raises:
         QuorumLost: then.
@@ -99,7 +102,7 @@ def ask_sum(
         if len(here) >= least:
             agreed = masking(study, len(here))
             found = summed(federation.grid, list(here), request, agreed, timing.patience)
-            if found is not None and len(found.sites) >= least:
+            if found is not None and len(found.sites) + found.abstained >= least:
                 return found.update, [name for node, name in here.items() if node in found.sites]
         if math.isinf(timing.retry) or time.monotonic() > patience:
             raise QuorumLost(
@@ -150,7 +153,14 @@ def summed(
         return None
     if round_.means is None:
         return None
-    return Summed(mean_update(round_.means, request.arrays, len(stayed)), stayed)
+    update = mean_update(round_.means, request.arrays, len(stayed))
+    return Summed(update, stayed, sum(map(_abstained, state.failures)))
+
+
+def _abstained(failure: Exception) -> bool:
+    """Whether what Flower's workflow keeps of a failed reply is a site that abstains."""
+    error = failure.args[0] if failure.args else None
+    return isinstance(error, Error) and error.reason in ABSTENTIONS
 
 
 def _context(round_: _Round, group: str) -> LegacyContext:

@@ -10,10 +10,16 @@ import pytest
 from flwr.common import bytes_to_ndarray
 from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS, Key, Stage
 
+from client import dispatch
 from client.opening import open_home
+from client.store.step_shelf import StepRefused
 from protocol.records import SiteUpdate
 from protocol.secagg import masking
-from server.federation import QuorumLost
+from protocol.steps import Code, StepRequest
+from server.exchange import REHEARSAL
+from server.federation import Federation, QuorumLost
+from server.ledger import Stage as Place
+from server.secagg import ask_sum
 
 SECURE = "aggregation.secure=true"
 
@@ -146,3 +152,29 @@ def test_secagg_lost_quorum_is_said(world: Callable[..., Any], monkeypatch: Any)
     monkeypatch.setattr("server.secagg.summed", lambda *_: None)
     with pytest.raises(QuorumLost, match="fewer than 3 stayed to the end of the masked sum"):
         made.run()
+
+
+@pytest.mark.slow
+def test_secagg_goes_on_without_sites_that_have_spent_their_budget(
+    five: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who abstains counts towards the quorum of all; of fewer than three no sum is taken."""
+    before, spent = dispatch.answer, {"north"}
+
+    def answer(site: Any, request: StepRequest, *, masked: bool = False) -> Any:
+        if site.name in spent:
+            raise StepRefused(Code.OVER_BUDGET, "spent")
+        return before(site, request, masked=masked)
+
+    monkeypatch.setattr(dispatch, "answer", answer)
+    made = five(SECURE)
+    grid = made.grid()
+    nodes = {home.name: 1000 + number for number, home in enumerate(made.homes)}
+    federation = Federation(grid, made.study.identity, 1, timing=REHEARSAL, roster=lambda: nodes)
+    assert federation.needed == 5
+    update, sites = ask_sum(federation, made.study, Place(0, "train"), made.weights)
+    assert update is not None
+    assert sorted(sites) == sorted(set(nodes) - spent)
+    spent |= {"south", "west"}
+    with pytest.raises(QuorumLost, match="stayed to the end of the masked sum"):
+        ask_sum(federation, made.study, Place(0, "train", 1), made.weights)
