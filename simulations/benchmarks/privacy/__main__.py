@@ -64,7 +64,9 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     epsilons = [named[name] for name in _known("--epsilons", given.epsilons, named)]
     networks = _known("--networks", given.networks, NETWORKS)
     labels = _known("--labels", given.labels, LABELS)
-    return (tried if given.grid else table)(networks, labels, epsilons)
+    jobs = (tried if given.grid else table)(networks, labels, epsilons)
+    seeds = list(dict.fromkeys(job.seed for job in jobs))[: given.first]
+    return [job for job in jobs if job.seed in seeds]
 
 
 def _known(option: str, text: str, table: Mapping[str, object]) -> list[str]:
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--networks", default=",".join(NETWORKS), help="with commas")
     parser.add_argument("--labels", default=",".join(LABELS), help="with commas")
     parser.add_argument("--epsilons", default=",".join(map(str, EPSILONS)), help="with commas")
+    parser.add_argument("--first", type=int, help="so many of the seeds; all without it")
     parser.add_argument("--older", action="store_true", help="runs of older code count as known")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
     parser.add_argument("--scratch", type=Path, help="folder for the runs' databases")

@@ -23,7 +23,7 @@ LABELS: Mapping[str, str] = {
 
 EPSILONS = (8, 2)
 
-STEPS = (4, 15)
+STEPS = (10,)
 RATES = (0.003, 0.01)
 """Steps of a round and learning rates that were tried on validation images."""
 
@@ -54,8 +54,8 @@ CHOSEN: Mapping[tuple[str, str, int], Pace] = {
     ("mlp", "all", 2): Pace(4, 0.01),
     ("tiny-cnn", "264", 8): Pace(2, 0.03),
     ("tiny-cnn", "264", 2): Pace(2, 0.03),
-    ("tiny-cnn", "all", 8): Pace(4, 0.01),
-    ("tiny-cnn", "all", 2): Pace(4, 0.01),
+    ("tiny-cnn", "all", 8): Pace(10, 0.003),
+    ("tiny-cnn", "all", 2): Pace(10, 0.003),
 }
 """What did best on validation images, by network, labels and epsilon."""
 
@@ -102,6 +102,6 @@ def _jobs(seeds: Iterable[int], arms: Iterable[str]) -> list[Job]:
     named = list(arms)
     return [
         Job(COMMITTED.name, "selectors", "test" if seed in CONFIRMATION else "val", arm, seed)
-        for arm in named
         for seed in seeds
+        for arm in named
     ]
