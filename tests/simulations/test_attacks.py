@@ -70,6 +70,9 @@ def test_attack_on_updates_by_hand() -> None:
     rider = forged("free-rider", replace(UPDATE, weight=0.0))
     assert np.abs(rider.arrays["w"] - START["w"]).max() < 1e-4
     assert rider.weight == 1.0
+    nothing = forged("withhold", UPDATE)
+    assert nothing.weight == 0.0
+    assert nothing.arrays == START
     assert np.abs(forged("replace", UPDATE).arrays["w"] - START["w"]).max() > 1e-3
 
 
