@@ -82,20 +82,21 @@ class MultiKrumHistory:
     wrong labels, lies far off. Later each site's own cases pull its way, updates are short and
     point apart, and a round alone no longer tells such a site from them: Multi-Krum takes it back.
     So each round's score, less the round's median score, is added to what the site has gathered;
-    the n - f that have gathered least are averaged, each alike. Scores are squared lengths, so that
-    the long first updates count most. A score is the sum of the squared distances to the f + 1
-    nearest: the fewest of which not all can be dishonest, since a site unlike most still has some
-    like it. Of the rules here the one that held best in `make bench-attacks`
+    all but the f sites that have gathered most are averaged, each alike. Scores are squared
+    lengths, so that the long first updates count most. A score is the sum of the squared distances
+    to the f + 1 nearest: the fewest of which not all can be dishonest, since a site unlike most
+    still has some like it. Of the rules here the one that held best in `make bench-attacks`
     (docs/benchmarks-attacks.md).
 
     A change under a tenth of the median length is no training, though it lies between all others:
     it scores twice the round's highest.
 
-    A round without a site adds nothing to it, as if it had been in the middle. The memory is one
-    number for each site, "history/SITE"; it begins anew with each training from scratch. As many
-    as f sites are always left out, often the same: where all are honest, those least like others.
-    A site that is honest at first and turns late is found late, or sooner with a `decay` below 1;
-    a backdoor no longer than honest updates is not found.
+    A round without a site adds nothing to it, as if it had been in the middle; where it is one of
+    the f that have gathered most, nobody else is left out in its place. The memory is one number
+    for each site, "history/SITE"; it begins anew with each training from scratch. Where all are
+    honest, the f sites least like others are left out, often the same ones through a training. A
+    site that is honest at first and turns late is found late, or sooner with a `decay` below 1; a
+    backdoor no longer than honest updates is not found.
 
     Source: Blanchard et al., NeurIPS 2017, section 4, for scores, there of n - f - 2 neighbours;
     that a round alone cannot do is shown by Karimireddy et al., Learning from History for Byzantine
@@ -140,9 +141,10 @@ class MultiKrumHistory:
         if stack is None:
             return replace(state, round=state.round + 1)
         past = self._gathered(state.memory, stack, state.arrays)
-        first = sorted(stack.sites, key=lambda site: (past[site], site))
-        kept = set(first[: min(self.keep or len(first), len(first) - self.f)])
-        rows = [row for row, site in enumerate(stack.sites) if site in kept]
+        out = set(sorted(past, key=lambda site: (past[site], site))[-self.f :])
+        here = [row for row, site in enumerate(stack.sites) if site not in out]
+        first = sorted(here, key=lambda row: (past[stack.sites[row]], stack.sites[row]))
+        rows = sorted(first[: self.keep or len(first)])
         after = stepped(state, stack, lambda values: mean(values[rows]))
         told = {_KEY + site: np.array(value) for site, value in sorted(past.items())}
         return replace(after, memory={**state.memory, **told})

@@ -154,6 +154,7 @@ def test_a_site_that_was_away_stands_where_it_stood_and_a_new_one_in_the_middle(
     one = rule.step(state, of(0, 1, 3, 6, 7, 50))
     two = rule.step(replace(state, memory=one.memory), of(0, 1, 3, 6, 7))  # s5 is away
     assert gathered(two)["history/s5"] == gathered(one)["history/s5"]
+    assert two.arrays["w"][0] == pytest.approx(17 / 5)  # it stays the one that is left out
     back = rule.step(replace(state, memory=two.memory), of(0, 1, 3, 6, 7, 4))
     assert back.arrays["w"][0] == pytest.approx(17 / 5)  # and still out
     fresh = [*of(0, 1, 3, 6, 7), update("new", np.array([3.0]))]
