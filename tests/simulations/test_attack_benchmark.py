@@ -12,7 +12,14 @@ from simulations.attacks import ATTACKS
 from simulations.benchmarks.attacks import __main__ as command
 from simulations.benchmarks.attacks.figures import drawn, holds, near, outcomes
 from simulations.benchmarks.attacks.page import page
-from simulations.benchmarks.attacks.programme import PLAIN, RULES, everything, quick
+from simulations.benchmarks.attacks.programme import (
+    CHANGED,
+    FRESH,
+    PLAIN,
+    RULES,
+    everything,
+    quick,
+)
 from simulations.benchmarks.labels.one import Job, run
 from simulations.benchmarks.labels.recipe import CELLS
 from simulations.benchmarks.labels.results import Results
@@ -81,6 +88,13 @@ def test_attack_page_says_which_rule_holds(tmp_path: Path) -> None:
     assert "They are reached on A by `multi-krum`." in said
     assert "| multi-krum | +0.010 (sign-flip) | +0.010 (sign-flip) | 2.0% | 50.0% |" in said
     assert "+0.040 (" in said
+    assert f"| {CHANGED}, seeds" not in said
+    arm = f"random{RULES[CHANGED]}"
+    for fresh in (line("random", FRESH[0], 0.95, 0.9), line(f"{arm}~scale", FRESH[0], 0.94, 0.88),
+                  line(f"{arm}~backdoor", FRESH[0], 0.95, 0.9, backdoor=0.03)):  # fmt: skip
+        results.add(fresh)
+    row = f"| {CHANGED}, seeds {FRESH[0]}-{FRESH[-1]} alone | +0.010, +0.020, 3% |"
+    assert row in page(results)
     assert "Nothing was confirmed" in page(Results(tmp_path / "none.jsonl"))
 
 

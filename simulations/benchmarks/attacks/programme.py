@@ -43,6 +43,12 @@ POLICIES: Mapping[str, str] = {
 CONFIRMED = tuple(CONFIRMATION)[:5]
 """Seeds of the table: their test split is looked at with what was settled on others."""
 
+FRESH = tuple(CONFIRMATION)[5:10]
+"""Seeds that nothing was looked at with before `CHANGED` was changed for the last time."""
+
+CHANGED = "multi-krum-history"
+"""A rule that was changed once more after seeds of the table had been seen under it."""
+
 
 def updates(
     seeds: Iterable[int], rules: Sequence[str], attacks: Sequence[str] = ON_UPDATES
@@ -64,7 +70,8 @@ def budgets(seeds: Iterable[int]) -> list[Job]:
 
 def everything() -> list[Job]:
     """The table of the page."""
-    return updates(CONFIRMED, list(RULES)) + budgets(CONFIRMED)
+    again = updates(FRESH, [PLAIN, CHANGED])
+    return updates(CONFIRMED, list(RULES)) + again + budgets(CONFIRMED)
 
 
 def quick() -> list[Job]:
