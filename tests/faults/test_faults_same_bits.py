@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from client.home import HomePaths
 from protocol.codec import unpack
 from protocol.records import GlobalState
 from simulations.poc.commands import installed
@@ -57,3 +58,32 @@ def test_a_real_federation_ends_with_the_simulations_bits(tmp_path: Path) -> Non
     assert set(exported) == set(arrays)
     for name, array in arrays.items():
         assert np.array_equal(exported[name], array), name
+
+
+def test_secagg_of_real_processes_ends_with_the_simulations_model_and_no_update_is_bare(
+    tmp_path: Path,
+) -> None:
+    """Masks go over Flower's own transport; rounding by chance is all that differs."""
+    file = committed()["poc"]
+    overrides = [*per_site(file, 3), "budget.total=90"]  # one cycle
+    expected = simulated(tmp_path / "simulation", overrides)
+    layout = Layout(tmp_path / "poc", site_names(3))
+    secure = [*overrides, "aggregation.secure=true"]
+    ended = run(layout, file, secure, 1500.0, lambda line: print(line, flush=True))
+    assert ended.state == "ended"
+    for home in map(layout.site, layout.names):
+        left = told(home, "SELECT words FROM audit WHERE event = 'left' AND record = 'SiteUpdate'")
+        assert len(left) >= 2  # rounds
+        assert all("masked" in words for words in left)
+    model = sorted((expected / "models").glob("*.safetensors"))[-1]
+    exported = load_file(layout.exported / "model.safetensors")
+    for name, array in unpack(GlobalState, model.read_bytes()).arrays.items():
+        assert np.abs(exported[name] - array).max() < 5e-3, name
+
+
+def told(home: Path, query: str) -> list[str]:
+    """What a site's database says."""
+    connection = sqlite3.connect(HomePaths(home).database)
+    rows = [str(row[0]) for row in connection.execute(query)]
+    connection.close()
+    return rows
