@@ -101,8 +101,8 @@ def ask_sum(
         }
         if len(here) >= least:
             agreed = masking(study, len(here))
-            found = summed(federation.grid, list(here), request, agreed, timing.patience)
-            if found is not None and len(found.sites) + found.abstained >= least:
+            found = summed(federation.grid, list(here), request, agreed, timing.patience, least)
+            if found is not None:
                 return found.update, [name for node, name in here.items() if node in found.sites]
         if math.isinf(timing.retry) or time.monotonic() > patience:
             raise QuorumLost(
@@ -113,9 +113,17 @@ def ask_sum(
 
 
 def summed(
-    grid: Grid, nodes: Sequence[int], request: StepRequest, masking: Masking, seconds: float
+    grid: Grid,
+    nodes: Sequence[int],
+    request: StepRequest,
+    masking: Masking,
+    seconds: float,
+    least: int = LEAST_SITES,
 ) -> Summed | None:
     """One masked round; None where too few sites stayed, and nothing was learnt.
+
+    Whether they are enough is decided before the masks come off: a sum that is not taken must not
+    be seen, since a site's update is what two sums of one round differ by.
 
     Args:
         grid: Flower's.
@@ -123,20 +131,12 @@ def summed(
         request: the train step.
         masking: for so many sites.
         seconds: that each of the four stages may take.
+        least: sites that must stay to the end or abstain.
     """
     parameters, config = asked(request)
     round_ = _Round(nodes, FitIns(ndarrays_to_parameters(parameters), dict(config)))
     context = _context(round_, group_of(request.key))
-    workflow = SecAggPlusWorkflow(
-        masking.shares,
-        masking.threshold,
-        max_weight=masking.most,
-        clipping_range=masking.clipping,
-        quantization_range=masking.levels,
-        modulus_range=masking.modulus,
-        timeout=None if math.isinf(seconds) else seconds,
-    )
-    state = WorkflowState()
+    workflow, state = _workflow(masking, seconds), WorkflowState()
     if not (
         workflow.setup_stage(grid, context, state)
         and workflow.share_keys_stage(grid, context, state)
@@ -148,19 +148,34 @@ def summed(
         grid, context, state
     ):
         return None
-    stayed = frozenset(state.active_node_ids)
-    if len(stayed) < LEAST_SITES or not workflow.unmask_stage(grid, context, state):
+    stayed, abstained = frozenset(state.active_node_ids), _abstained(state.failures)
+    if len(stayed) < LEAST_SITES or len(stayed) + abstained < least:
+        return None
+    if not workflow.unmask_stage(grid, context, state):
         return None
     if round_.means is None:
         return None
     update = mean_update(round_.means, request.arrays, len(stayed))
-    return Summed(update, stayed, sum(map(_abstained, state.failures)))
+    return Summed(update, stayed, abstained)
 
 
-def _abstained(failure: Exception) -> bool:
-    """Whether what Flower's workflow keeps of a failed reply is a site that abstains."""
-    error = failure.args[0] if failure.args else None
-    return isinstance(error, Error) and error.reason in ABSTENTIONS
+def _workflow(masking: Masking, seconds: float) -> SecAggPlusWorkflow:
+    """Flower's, with the masking's numbers."""
+    return SecAggPlusWorkflow(
+        masking.shares,
+        masking.threshold,
+        max_weight=masking.most,
+        clipping_range=masking.clipping,
+        quantization_range=masking.levels,
+        modulus_range=masking.modulus,
+        timeout=None if math.isinf(seconds) else seconds,
+    )
+
+
+def _abstained(failures: Sequence[Exception]) -> int:
+    """How many sites abstain, by what Flower's workflow keeps of replies: some of them twice."""
+    errors = (failure.args[0] for failure in failures if failure.args)
+    return len({id(e) for e in errors if isinstance(e, Error) and e.reason in ABSTENTIONS})
 
 
 def _context(round_: _Round, group: str) -> LegacyContext:

@@ -178,3 +178,36 @@ def test_secagg_goes_on_without_sites_that_have_spent_their_budget(
     spent |= {"south", "west"}
     with pytest.raises(QuorumLost, match="stayed to the end of the masked sum"):
         ask_sum(federation, made.study, Place(0, "train", 1), made.weights)
+
+
+@pytest.mark.slow
+def test_secagg_a_sum_that_is_not_taken_is_not_seen(five: Callable[..., Any]) -> None:
+    """Of two sums of one round, with and without a site, the difference is that site's update."""
+    made = five(SECURE)
+    grid = made.grid()
+    grid.lost, grid.stage = frozenset({1001}), Stage.COLLECT_MASKED_VECTORS
+    nodes = {home.name: 1000 + number for number, home in enumerate(made.homes)}
+    federation = Federation(grid, made.study.identity, 1, timing=REHEARSAL, roster=lambda: nodes)
+    with pytest.raises(QuorumLost, match="fewer than 5 stayed"):
+        ask_sum(federation, made.study, Place(0, "train"), made.weights)
+    assert Stage.UNMASK not in [stage for stage, _ in grid.told]
+
+
+@pytest.mark.slow
+def test_secagg_who_abstains_counts_once_and_not_for_one_that_is_gone(
+    five: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dispatch.answer
+
+    def answer(site: Any, request: StepRequest, *, masked: bool = False) -> Any:
+        if site.name == "north":
+            raise StepRefused(Code.OVER_BUDGET, "spent")
+        return before(site, request, masked=masked)
+
+    monkeypatch.setattr(dispatch, "answer", answer)
+    made = five(SECURE)
+    grid = made.grid()
+    grid.lost, grid.stage = frozenset({1001}), Stage.COLLECT_MASKED_VECTORS
+    found = made.sum(grid)
+    assert found is not None
+    assert (len(found.sites), found.abstained) == (3, 1)
