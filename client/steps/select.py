@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from client.steps.opinions import opinions
 from client.steps.outcome import Outcome, strategy_of
 from client.store.reading_shelf import Opening
 from client.store.step_shelf import StepRefused
-from protocol.records import Indices, Purpose, StepKey
+from protocol.records import Indices, StepKey
 from protocol.seeds import Purpose as Stream
 from protocol.seeds import generator
 from protocol.steps import Code, Selected, StepRequest
@@ -57,26 +58,44 @@ def select(site: Site, study: Study, request: StepRequest) -> Outcome:
 
 
 def _openings(site: Site, study: Study, key: StepKey, count: int) -> list[Opening]:
-    store = site.store
-    spare = _SPARE if study.budget.unit == "minutes" else 1
-    cases = spare * _cases(site, study, count)
-    before = sum(spent(store, study, cycle) for cycle in range(key.cycle))
-    paid = _cases(site, study, before + store.readings.granted(key.study, key.cycle) + count)
-
-    def due(share: float, purpose: Purpose) -> int:
-        read = store.readings.read_for(key.study, purpose)
-        waiting = store.readings.open_for(key.study, key.cycle, purpose)
-        return max(0, spare * (_share(share, paid) - read) - waiting)
-
-    left = store.cases.audit_left(key.study, study.audit.patients, key.cycle)
-    audits = min(due(study.audit.grant, "audit"), cases, len(left))
+    cases = _spare(study) * _cases(site, study, count)
+    due = _due(site, study, key, count)
     explore = due(study.budget.exploration * (1 - study.audit.grant), "explore")
+    left = site.store.cases.audit_left(key.study, study.audit.patients, key.cycle)
+    audits = min(due(study.audit.grant, "audit"), cases)
+    if not composes(study):
+        audits = min(audits, len(left))
     wanted, extra = _training(site, study, key, cases - audits, explore)
     audit = [Opening(int(case), "audit") for case in left[: cases - len(wanted) - len(extra)]]
     mixed = _mix(wanted, [*audit[:audits], *extra], _rng(site, study, key, Stream.AUDIT))
     if composes(study):  # as many audit cases as the grant says, however many patients there are
         return mixed
     return [*mixed, *audit[audits:]]  # these fill what an exhausted pool leaves of the grant
+
+
+def _due(
+    site: Site, study: Study, key: StepKey, count: int
+) -> Callable[[float, Literal["audit", "explore"]], int]:
+    """How many cases of a share of the grants are still to be opened for a purpose.
+
+    Where the choice is covered that follows from the grants alone: else audit patients, and how
+    the readers got on, would move how many cases are trained on.
+    """
+    store, spare = site.store, _spare(study)
+    here = store.readings.granted(key.study, key.cycle)
+    if composes(study):
+        here += sum(store.readings.granted(key.study, cycle) for cycle in range(key.cycle))
+        had, all_ = (_cases(site, study, units) for units in (here, here + count))
+        return lambda share, purpose: spare * (_share(share, all_) - _share(share, had))
+    before = sum(spent(store, study, cycle) for cycle in range(key.cycle))
+    paid = _cases(site, study, before + here + count)
+
+    def due(share: float, purpose: Literal["audit", "explore"]) -> int:
+        read = store.readings.read_for(key.study, purpose)
+        waiting = store.readings.open_for(key.study, key.cycle, purpose)
+        return max(0, spare * (_share(share, paid) - read) - waiting)
+
+    return due
 
 
 def _training(
@@ -130,11 +149,19 @@ def _mix(kept: list[Opening], aside: list[Opening], rng: np.random.Generator) ->
 
 
 def _cases(site: Site, study: Study, count: int) -> int:
-    """How many cases a grant is for: the readings it pays, over those that a case takes."""
+    """How many cases a grant is for: the readings it pays, over those that a case takes.
+
+    Where the choice is covered a reading takes what the study says, however long they took.
+    """
     readings: float = count
     if study.budget.unit == "minutes":
-        readings = count * 60 / expected_seconds(site.store, study)
+        one = study.budget.seconds if composes(study) else expected_seconds(site.store, study)
+        readings = count * 60 / one
     return math.ceil(readings / study.reading.readings_per_case)
+
+
+def _spare(study: Study) -> int:
+    return _SPARE if study.budget.unit == "minutes" else 1
 
 
 def _share(share: float, cases: int) -> int:

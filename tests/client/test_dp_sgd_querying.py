@@ -187,6 +187,23 @@ def test_privacy_account_a_covered_study_opens_one_case_of_a_patient_and_pays_fo
     assert again["training"] == pytest.approx(sum(c.rdp for c in charges if c.scope == "training"))
 
 
+@pytest.mark.parametrize("unit", ["readings", "minutes"])
+def test_privacy_account_how_many_train_in_a_covered_study_follows_from_the_grants_alone(
+    site: Site, unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an audit patient, or a reader's pace, would move it, and nothing is charged for that."""
+    monkeypatch.setattr("client.steps.select.expected_seconds", lambda *_: 20.0)
+    budget = {"total": 48, "per_cycle": 16, "unit": unit, "seconds": 60.0}
+    study = _study(budget=budget, audit={"patients": 0.02, "grant": 0.5})
+    with site.store.transaction():
+        site.store.steps.approve(study, digest(initial_arrays(study)))
+    assert len(site.store.cases.audit_left(study.identity, 0.02, 0)) < 8
+    _ask(site, study, "report", 0)
+    _ask(site, study, "select", 0, 16)
+    opened = site.store.readings.opened(study.identity, 0)
+    assert sum(o.purpose != "audit" for o in opened) == (8 if unit == "readings" else 16)
+
+
 def test_privacy_account_the_words_say_what_covers_and_what_does_not(site: Site) -> None:
     covered, given = _study(), _study(privacy={"epsilon": 8.0})
     assert composes(covered)
