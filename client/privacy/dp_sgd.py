@@ -102,7 +102,8 @@ def train_privately(
         schedule: what was charged.
         source: of the sampling and the noise.
         pace: FedProx's term looks at no data and is added after the noise.
-        rng: of augmentation and dropout, which need not be secret.
+        rng: of augmentation and dropout. A patient more moves the draws of those after it, so at
+            a hospital it must be as secret as the sampling.
 
     Raises:
         ValueError: weights that are not finite after training.
@@ -173,7 +174,21 @@ class Step:
         images = self._data[rows]
         if self._augmentation is not None:
             images = apply(images, draw(self._augmentation, len(images), self._draws))
-        loss = self._loss(self._resident.module(images), self._targets[rows]) * len(rows)
+        targets, part = self._targets[rows], torch.zeros_like(total)
+        norms = self._clipped(part, images, targets)
+        if torch.isfinite(part).all():
+            total += part
+            return norms
+        for row in range(len(rows)):  # weights chosen for it let some images overflow: 0 of those
+            part.zero_()
+            self._clipped(part, images[row : row + 1], targets[row : row + 1])
+            if torch.isfinite(part).all():
+                total += part
+        return norms
+
+    def _clipped(self, total: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        """Add their clipped gradients to the total; their norms before."""
+        loss = self._loss(self._resident.module(images), targets) * len(images)
         clipping = self._planted.clipping
         return add_clipped(
             self._resident, self._watched, loss, total, self._clip, clipping=clipping

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from client.learning.train import Pace, learning_rate
-from client.privacy.chance import chance
+from client.privacy.chance import chance, rehearsal
 from client.privacy.dp_sgd import Labeled, Schedule, train_privately
 from client.privacy.spending import TRAINING, public_cases
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
 from client.steps.pixels import readable
 from client.store.step_shelf import StepRefused
-from protocol.records import SiteUpdate
+from protocol.records import SiteUpdate, StepKey
 from protocol.seeds import Purpose, generator
 from protocol.steps import Code, StepRequest
 from protocol.study import Study
@@ -49,7 +51,18 @@ def private_update(site: Site, study: Study, request: StepRequest) -> Outcome:
             key.round,
             decided(site, study).aggregator.proximal,
         ),
-        generator(study.seed, site.number, key.cycle, key.round, Purpose.TRAIN),
+        _draws(site, study, key),
     )
     arrays = {name: np.asarray(array) for name, array in network.arrays().items()}
     return Outcome(SiteUpdate(site.name, arrays, float(cases), loss=0.0, steps=charge.steps))
+
+
+def _draws(site: Site, study: Study, key: StepKey) -> np.random.Generator:
+    """Of augmentation and dropout: the server knows the study's seed, so a hospital draws its own.
+
+    Which draw a patient gets depends on who was sampled before it. Were the draws known, one
+    patient more would change the gradients of all behind it, and clipping bounds those of one.
+    """
+    if not rehearsal(site):
+        return np.random.default_rng(int.from_bytes(os.urandom(32)))
+    return generator(study.seed, site.number, key.cycle, key.round, Purpose.TRAIN)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from client.learning.images import normalised
 from client.learning.losses import cross_entropy
 from client.learning.networks import initial_arrays
 from client.learning.resident import Resident
@@ -172,6 +173,29 @@ def test_dp_sgd_without_clipping_one_patient_moves_the_sum_by_more() -> None:
 
     assert moved(SOUND) <= 0.0101
     assert moved(Planted(clipping=False)) > 0.05
+
+
+@pytest.mark.parametrize("clipping", ["flat", "adaptive"])
+def test_dp_sgd_an_image_that_overflows_under_chosen_weights_adds_nothing(clipping: str) -> None:
+    """Else whether the step fails would tell of it, whatever the noise."""
+    study = _study(
+        privacy={"epsilon": 4.0, "clipping": clipping}, network={"name": "mlp", "hidden": [4]}
+    )
+    labeled = _labeled(4)
+    labeled.images[:3] = 128  # near 0 once normalised
+    labeled.images[3], labeled.targets[:3] = 255, (0, 1)
+    found = []
+    for rows in (np.arange(4), np.arange(3)):
+        resident = _resident(study)
+        resident.flat.mul_(1e20)
+        schedule = Schedule(1e-9, 1.0, 1, 1.0)
+        step = Step(resident, labeled, study, schedule, _chance(), np.random.default_rng(0))
+        finite = torch.isfinite(resident.module(normalised(labeled.images, resident.device)))
+        assert finite.all(dim=1).tolist() == [True, True, True, False]
+        with step.watching():
+            found.append(step.noisy(rows))
+    assert float(found[1].norm()) > 0.1
+    assert torch.allclose(found[0], found[1], atol=1e-5)
 
 
 def test_dp_sgd_physical_batches_change_no_result_but_rounding() -> None:

@@ -22,6 +22,7 @@ from client.scored_pool import ScoredPool
 from client.site import Arrival, Site, enrol
 from protocol.codec import digest
 from protocol.records import Grant, SiteUpdate, StepKey
+from protocol.seeds import Purpose, generator
 from protocol.steps import Reply, StepRequest
 from protocol.study import Study, StudyError, parse
 from strategies.chosen import decisions
@@ -234,3 +235,27 @@ def test_threshold_random_refuses_a_share_of_nothing() -> None:
     for share in (0.0, 1.0):
         with pytest.raises(ValueError, match="accepted is above 0"):
             ThresholdRandom(share)
+
+
+def test_dp_sgd_augmentation_is_drawn_as_secretly_as_patients_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that knew the draws would see one patient more shift those of all behind it."""
+    from client.privacy import training
+
+    drawn: list[int] = []
+    monkeypatch.setattr(
+        training, "train_privately", lambda *given: drawn.append(int(given[-1].integers(2**62)))
+    )
+    for place, durable in (("simulated", False), ("hospital", True)):
+        for name in "ab":
+            study = _study(name=f"{place}-{name}", privacy={"epsilon": 8.0})
+            with site.store.transaction():
+                site.store.steps.approve(study, digest(initial_arrays(study)))
+            mine = replace(site, durable=durable)
+            _ask(mine, study, "report")
+            _ask(mine, study, "select", grant=8)
+            _ask(mine, study, "train")
+    seeded = int(generator(0, 0, 0, 0, Purpose.TRAIN).integers(2**62))
+    assert [number == seeded for number in drawn] == [True, True, False, False]
+    assert drawn[2] != drawn[3]
