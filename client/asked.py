@@ -74,14 +74,17 @@ def check_arrays(study: Study, request: StepRequest) -> None:
 def check_grant(store: SiteStore, study: Study, key: StepKey, grant: Grant) -> None:
     """Refuse a grant with which the cycle would have more than the study has for all its sites.
 
+    In a private study each grant counts in full, as the server was told: else what it may give
+    would tell of how many cases were read.
+
     Raises:
         StepRefused: it is too large, or below 0.
     """
     identity = study.identity
-    before = sum(
-        min(spent(store, study, cycle), store.readings.granted(identity, cycle))
-        for cycle in range(key.cycle)
-    )
+    granted = [store.readings.granted(identity, cycle) for cycle in range(key.cycle)]
+    if study.privacy is None:
+        granted = [min(spent(store, study, cycle), most) for cycle, most in enumerate(granted)]
+    before = sum(granted)
     most = study.cycle_budget(key.cycle, before) - store.readings.granted(identity, key.cycle)
     if not 0 <= grant.count <= most:
         raise StepRefused(

@@ -10,9 +10,11 @@ from client.privacy.accounting import Cost, Mechanism, noise_for
 from client.privacy.lost import settle
 from client.site import Site
 from client.store.privacy_shelf import Charge
+from client.store.step_shelf import StepRefused
 from client.store.store import SiteStore
 from protocol.privacy import Privacy, planned_cycles, training_part
 from protocol.records import StepKey
+from protocol.steps import Code
 from protocol.study import Study
 from strategies.private import READS, composes, reads_threshold
 
@@ -29,10 +31,13 @@ def reserve(site: Site, study: Study, key: StepKey) -> list[Charge]:
 
     Raises:
         OverBudget: the study may not spend that much.
+        StepRefused: the grants are for fewer cases than the patients that the site asks for.
     """
     account = account_of(site.store, study)
     if account is None or key.step not in _WANTED:
         return []
+    if key.step == "train" and public_cases(site.store, study, key.cycle) < site.least_patients:
+        raise StepRefused(Code.TOO_FEW_PATIENTS, "grants for too few patients")
     settle(account, study, key)
     known = site.store.privacy.of_step(key)
     return known or account.reserve(key, _WANTED[key.step](account, study, key))

@@ -13,10 +13,9 @@ from client.privacy.spending import TRAINING, public_cases
 from client.site import Site
 from client.steps.outcome import Outcome, decided, resident
 from client.steps.pixels import readable
-from client.store.step_shelf import StepRefused
 from protocol.records import SiteUpdate, StepKey
 from protocol.seeds import Purpose, generator
-from protocol.steps import Code, StepRequest
+from protocol.steps import StepRequest
 from protocol.study import Study
 
 
@@ -24,14 +23,9 @@ def private_update(site: Site, study: Study, request: StepRequest) -> Outcome:
     """One round on what is labeled, be it nothing: the noise is there all the same.
 
     The weight is the number of cases that the grants pay for; the loss is not told.
-
-    Raises:
-        StepRefused: the grants are for fewer cases than the patients that the site asks for.
     """
     key, store = request.key, site.store
     cases = public_cases(store, study, key.cycle)
-    if cases < site.least_patients:
-        raise StepRefused(Code.TOO_FEW_PATIENTS, "grants for too few patients")
     charges = [c for c in store.privacy.of_step(key) if c.what == TRAINING]
     if not charges:
         return Outcome(SiteUpdate(site.name, request.arrays, weight=0.0, loss=0.0, steps=0))

@@ -20,10 +20,11 @@ from client.privacy.statistics import private_threshold
 from client.privacy.words import document, plan_words
 from client.scored_pool import ScoredPool
 from client.site import Arrival, Site, enrol
+from client.store.step_shelf import StepRefused
 from protocol.codec import digest
 from protocol.records import Grant, SiteUpdate, StepKey
 from protocol.seeds import Purpose, generator
-from protocol.steps import Reply, StepRequest
+from protocol.steps import Code, Reply, StepRequest
 from protocol.study import Study, StudyError, parse
 from strategies.chosen import decisions
 from strategies.pool import Pool
@@ -259,3 +260,30 @@ def test_dp_sgd_augmentation_is_drawn_as_secretly_as_patients_are(
     seeded = int(generator(0, 0, 0, 0, Purpose.TRAIN).integers(2**62))
     assert [number == seeded for number in drawn] == [True, True, False, False]
     assert drawn[2] != drawn[3]
+
+
+def test_privacy_account_a_grant_is_refused_by_what_was_granted_not_by_what_was_read(
+    site: Site,
+) -> None:
+    """Three cycles of 8 are all of 24, though nobody has read a case."""
+    study = _study()
+    for cycle in range(3):
+        _ask(site, study, "report", cycle)
+        _ask(site, study, "select", cycle, 8)
+    _ask(site, study, "report", 3)
+    with pytest.raises(StepRefused, match="accepted is at most 0"):
+        _ask(site, study, "select", 3, 1)
+
+
+def test_privacy_account_a_round_of_too_few_patients_is_refused_before_it_is_charged(
+    site: Site,
+) -> None:
+    study = _study()
+    _ask(site, study, "report")
+    _ask(site, study, "select", grant=8)
+    rows = site.store.privacy.all(study.identity)
+    with pytest.raises(StepRefused) as refused:
+        _ask(replace(site, least_patients=9), study, "train")
+    assert refused.value.code is Code.TOO_FEW_PATIENTS
+    assert site.store.privacy.all(study.identity) == rows
+    assert isinstance(_ask(replace(site, least_patients=8), study, "train"), SiteUpdate)
