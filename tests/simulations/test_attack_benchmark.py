@@ -70,6 +70,16 @@ def test_attack_figures_by_hand() -> None:
     assert not holds(outcomes(worse), "multi-krum")
 
 
+def test_attack_that_leaves_no_image_to_turn_is_left_out_of_the_mean() -> None:
+    runs = [
+        line("random", 0, 0.9, 0.9), line("random~scale", 0, 0.5, 0.5, backdoor=None),
+        line("random", 1, 0.9, 0.9), line("random~scale", 1, 0.9, 0.9, backdoor=0.04),
+    ]  # fmt: skip
+    assert {o.attack: o.believed for o in outcomes(runs)}["scale"] == 0.04
+    (alone,) = (o for o in outcomes(runs[:2]) if o.attack == "scale")
+    assert np.isnan(alone.believed)
+
+
 def test_attack_that_inflates_is_held_against_its_own_honest_grants() -> None:
     def granted(arm: str, attacker: str, count: int) -> dict[str, Any]:
         cycle = {"granted": {"site-02": count, "site-01": 50}}

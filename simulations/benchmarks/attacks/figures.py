@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -46,7 +47,8 @@ class Outcome:
         seeds: that this and clean FedAvg have.
         pooled, worst: AUROC of all cases, and of the site where it is lowest.
         pooled_lost, worst_lost: clean FedAvg minus this, seed by seed.
-        believed: the share of marked images of other classes taken for the attacker's class.
+        believed: the share of marked images of other classes taken for the attacker's class; of
+            the seeds whose model does not take every image for it anyway, NaN where none is.
         attacker_out: of its updates, the share that the server left out.
         others_out: the same of everybody else's.
     """
@@ -109,7 +111,7 @@ def _outcome(
         fmean(auroc(run, "worst") for run in runs),
         _lost(pairs, "pooled"),
         _lost(pairs, "worst"),
-        fmean(run["backdoor"] for run in runs),
+        _mean([run["backdoor"] for run in runs if run["backdoor"] is not None]),
         fmean(share for share, _ in shares),
         fmean(share for _, share in shares),
     )
@@ -157,6 +159,10 @@ def _by_arm(lines: Sequence[Line]) -> dict[str, dict[int, Line]]:
 def _lost(pairs: Sequence[tuple[Line, Line]], scope: str) -> Measured:
     lost = [auroc(clean, scope) - auroc(run, scope) for clean, run in pairs]
     return Measured(fmean(lost), mean_interval(lost))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else math.nan
 
 
 def _left_out(run: Line) -> tuple[float, float]:

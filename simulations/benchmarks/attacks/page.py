@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -180,7 +181,11 @@ def _rules(found: Sequence[Outcome]) -> Iterator[str]:
 
 def _turns(found: Sequence[Outcome], rule: str, attack: str) -> str:
     shares = [o.believed for o in found if (o.rule, o.attack) == (rule, attack)]
-    return f"{shares[0]:.1%}" if shares else "-"
+    return _share(shares[0]) if shares else "-"
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}"
 
 
 def _table(found: Sequence[Outcome]) -> Iterator[str]:
@@ -195,7 +200,7 @@ def _table(found: Sequence[Outcome]) -> Iterator[str]:
                 cells = [
                     attack or "none", o.rule, str(len(o.seeds)), f"{o.pooled:.3f}",
                     _lost(o.pooled_lost), f"{o.worst:.3f}", _lost(o.worst_lost),
-                    f"{o.believed:.1%}", f"{o.attacker_out:.0%}", f"{o.others_out:.0%}",
+                    _share(o.believed), f"{o.attacker_out:.0%}", f"{o.others_out:.0%}",
                     "yes" if near(o) else "no",
                 ]  # fmt: skip
                 yield f"| {' | '.join(cells)} |"
