@@ -128,6 +128,7 @@ def test_a_server_installs_no_torch(extra: str) -> None:
     assert not found & HEAVY
 
 
+@pytest.mark.slow
 def test_a_site_installs_torch_and_no_ray() -> None:
     found = closure(declared("site"))
     assert {"torch", "monai"} <= found

@@ -14,6 +14,7 @@ from protocol.steps import Code
 from protocol.study import Study
 
 
+@pytest.mark.slow
 def test_a_study_goes_its_way(home: Any, tiny_study: Callable[..., Study]) -> None:
     offer = home.offer(tiny_study())
     short, stands = offer.identity[:8], []
@@ -64,6 +65,7 @@ def test_what_does_not_follow_is_refused(
     assert len(home.events()) == lines
 
 
+@pytest.mark.slow
 def test_a_refused_study_may_be_approved_later(home: Any, tiny_study: Callable[..., Study]) -> None:
     identity = home.offer(tiny_study()).identity
     assert home.say("refuse", identity).code == 0

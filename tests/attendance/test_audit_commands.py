@@ -114,6 +114,7 @@ def test_the_server_s_newest_head_is_asked_for_and_believed(
     assert len(desk.heard) == 2
 
 
+@pytest.mark.slow
 def test_a_log_that_was_cut_is_found_by_asking(
     log: Any, desk: Desk, signed: Callable[..., SignedHead], audit: Callable[..., Any]
 ) -> None:

@@ -132,6 +132,7 @@ def test_dp_sgd_a_gradient_of_large_terms_that_cancel_is_still_measured() -> Non
     assert not math.isclose(math.sqrt(max(0.0, float(both.sum()))), true, rel_tol=0.1)
 
 
+@pytest.mark.slow
 def test_dp_sgd_takes_one_image_of_a_patient_in_a_step_and_patients_by_chance() -> None:
     patients = np.array([7, 7, 7, 7, 8, 9])
     drawn = [sampled(patients, 0.5, _chance(i)) for i in range(2000)]
@@ -198,6 +199,7 @@ def test_dp_sgd_an_image_that_overflows_under_chosen_weights_adds_nothing(clippi
     assert torch.allclose(found[0], found[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dp_sgd_physical_batches_change_no_result_but_rounding() -> None:
     found = []
     for size in (1, 3, 32):

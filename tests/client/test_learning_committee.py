@@ -54,6 +54,7 @@ def said(study: Study, needs: Needs, seen: Seen, seed: int = 0) -> dict[str, Any
     return every_signal(resident_of(study), initial_arrays(study), study, needs, seen, rngs)
 
 
+@pytest.mark.slow
 def test_only_what_is_wanted_comes_back_read_only_and_the_same_again() -> None:
     study, seen = study_of(), seen_of(8)
     first, again = (said(study, Needs(EVERYTHING), seen) for _ in range(2))

@@ -18,6 +18,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SIZES)
 def test_every_network_shows_where_it_looked(name: str, one_torch_thread: None) -> None:
     network = NETWORKS[name](**SMALL.get(name, {}))

@@ -98,6 +98,7 @@ def test_a_study_that_shows_nothing_computes_nothing(
     assert not (site.home / "kept-models").exists()
 
 
+@pytest.mark.slow
 def test_the_choice_is_the_same_with_and_without(
     tiny_study: Callable[..., Study],
     tiny_site: Callable[..., Site],

@@ -31,6 +31,7 @@ def after_one_cycle(
     return trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_a_cycle_s_signals_and_choice_are_the_same_at_a_site_that_was_interrupted(
     name: str,

@@ -39,6 +39,7 @@ def test_privacy_account_a_published_subsampled_value() -> None:
     assert both == [pytest.approx(2.84, abs=0.03), pytest.approx(3.50, abs=0.03)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
 @pytest.mark.parametrize("noise", [0.6, 1.0, 5.0])
 def test_privacy_account_agrees_with_opacus(share: float, noise: float) -> None:

@@ -204,6 +204,7 @@ def test_a_site_without_a_second_reader_is_refused(tiny_study: Callable[..., Stu
         parse(document, ["reading.second_share=0.5"])
 
 
+@pytest.mark.slow
 def test_who_gets_what_back_differs_from_reader_to_reader(
     tiny_store: SiteStore, tiny_study: Callable[..., Study]
 ) -> None:

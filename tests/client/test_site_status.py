@@ -83,6 +83,7 @@ def test_studies_cycles_and_the_audit_log_are_counted(
     assert "it is far away" in text
 
 
+@pytest.mark.slow
 def test_status_imports_nothing_heavy(home: Path) -> None:
     code = (
         "import sys; from client.cli import app;"

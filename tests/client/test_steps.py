@@ -197,6 +197,7 @@ def test_shares_of_audit_and_exploration_are_reached_over_the_cycles(
     assert not set(locked.tolist()) & set(seen)
 
 
+@pytest.mark.slow
 def test_returned_readings_do_not_swell_the_audit_share(
     tiny_study: MakeStudy, tiny_site: MakeSite, first_weights: Weights, ask: Ask, read_cases: Read
 ) -> None:

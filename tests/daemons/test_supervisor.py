@@ -28,6 +28,7 @@ def test_what_is_killed_is_started_anew(daemon: Daemon) -> None:
     assert not daemon.lives(first)
 
 
+@pytest.mark.slow
 def test_what_ends_well_is_started_anew_later_and_later(daemon: Daemon) -> None:
     script = "import time; open('times', 'a').write(f'{time.monotonic()}\\n')"
     daemon.start(f"Service('brief', py({script!r}))")
@@ -63,6 +64,7 @@ def test_one_that_never_gets_ready_does_not_hold_the_next(daemon: Daemon) -> Non
     assert daemon.status().services[0].state == "starting"
 
 
+@pytest.mark.slow
 def test_a_second_daemon_is_refused(daemon: Daemon) -> None:
     first = daemon.start(daemon.sleep)
     (pid,) = daemon.up("sleep")

@@ -38,6 +38,7 @@ def modes(folder: Path) -> set[int]:
     return {path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_site_joins(say: Say, tmp_path: Path) -> None:
     """Every step as the two admins type it, with what each reads to the other."""
     server, north = ServerPaths(tmp_path / "server"), HomePaths(tmp_path / "north")
@@ -158,6 +159,7 @@ def test_a_name_joins_once(server: ServerPaths, site: Make, add: Add, say: Say) 
         assert "joined already" in said.err
 
 
+@pytest.mark.slow
 def test_a_revoked_key_never_comes_back_and_the_name_may(
     server: ServerPaths, site: Make, add: Add, say: Say
 ) -> None:

@@ -107,6 +107,7 @@ def test_nobody_without_one_and_no_revoked_site_comes_in(
     handshake(towards_sites(server), towards_server(south))
 
 
+@pytest.mark.slow
 def test_revoking_takes_back_the_certificates_before_a_renewal(
     server: ServerPaths, site: Make, add: Add, say: Say
 ) -> None:
@@ -151,6 +152,7 @@ def test_flower_is_dialled_on_loopback_by_either(server: ServerPaths) -> None:
         assert handshake(inner, outer, host=host) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_openssl_finds_nothing_wrong(server: ServerPaths, site: Make, add: Add, say: Say) -> None:
     north = joined("north", site, add)

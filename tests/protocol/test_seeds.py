@@ -22,12 +22,14 @@ def first(five: tuple[int, int, int, int, Purpose]) -> list[int]:
     return [int(n) for n in generator(*five).integers(0, 2**63, 4)]
 
 
+@pytest.mark.slow
 @given(FIVE)
 def test_the_same_integers_give_the_same_numbers(five: tuple[int, int, int, int, Purpose]) -> None:
     np.random.default_rng().random()  # the world's own generators do not matter
     assert first(five) == first(five)
 
 
+@pytest.mark.slow
 @given(FIVE, FIVE)
 def test_other_integers_give_other_numbers(
     one: tuple[int, int, int, int, Purpose], other: tuple[int, int, int, int, Purpose]

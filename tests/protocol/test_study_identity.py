@@ -220,6 +220,7 @@ def test_cycle_budgets_never_sum_above_the_total(budget: Budget, data: st.DataOb
         assert spent <= budget.total
 
 
+@pytest.mark.slow
 @given(budget=BUDGETS)
 def test_a_budget_that_is_spent_in_full_ends_exactly(budget: Budget) -> None:
     study = parse(minimal(budget=budget.model_dump(exclude_none=True)))

@@ -16,6 +16,7 @@ def room(make_room: Callable[..., Any]) -> Any:
     return made
 
 
+@pytest.mark.slow
 def test_what_is_chosen_waits_for_its_reader(room: Any, pages: Callable[..., Any]) -> None:
     ann = pages(room, "ann")
     offer = ann.next()
@@ -37,6 +38,7 @@ def test_what_is_chosen_waits_for_its_reader(room: Any, pages: Callable[..., Any
     assert not ann.post("/api/draft", **place, **draft).json()["kept"]  # it came too late
 
 
+@pytest.mark.slow
 def test_a_draft_goes_with_its_case(room: Any, pages: Callable[..., Any]) -> None:
     def drafts() -> int:
         with room.store() as store:
@@ -60,6 +62,7 @@ def test_a_draft_goes_with_its_case(room: Any, pages: Callable[..., Any]) -> Non
     assert drafts() == 0
 
 
+@pytest.mark.slow
 def test_a_reader_sees_their_own_work_alone(room: Any, pages: Callable[..., Any]) -> None:
     ann, ben = pages(room, "ann"), pages(room, "ben")
     for _ in range(2):

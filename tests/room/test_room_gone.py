@@ -43,6 +43,7 @@ def test_an_excluded_patient_s_answer_is_not_taken_back(
         assert store.connection.execute("SELECT count(*) FROM withdrawals").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_an_excluded_patient_s_case_that_came_back_is_not_looked_back_at(
     make_room: Callable[..., Any], pages: Callable[..., Any]
 ) -> None:

@@ -44,6 +44,7 @@ def told(room: Any) -> list[tuple[str, str, int]]:
         return [(x.entry.event, x.entry.reader, x.entry.case_id) for x in lines(store)]
 
 
+@pytest.mark.slow
 def test_every_sign_in_view_and_answer_has_its_line(room: Any, pages: Callable[..., Any]) -> None:
     page = pages(room)
     page.sign_in("ann", "wrong")
@@ -73,6 +74,7 @@ def test_every_sign_in_view_and_answer_has_its_line(room: Any, pages: Callable[.
     assert {len(salt) for salt in salts} == {32}
 
 
+@pytest.mark.slow
 def test_what_is_refused_has_no_line(room: Any, pages: Callable[..., Any]) -> None:
     ann, ben = pages(room, "ann"), pages(room, "ben")
     offer = ann.next()
@@ -97,6 +99,7 @@ def test_readings_of_colleagues_are_a_view_of_their_own(
     assert (people.COLLEAGUES, "cleo", 1) in told(room)
 
 
+@pytest.mark.slow
 def test_an_auditor_reads_the_log_in_words(room: Any, pages: Callable[..., Any]) -> None:
     ann, otto = pages(room, "ann"), pages(room, "otto")
     ann.answer(ann.next(), 1, comment="surely-this", seconds=3.0)

@@ -113,6 +113,7 @@ def test_images_of_practice_are_those_answered_and_the_next_ones(
     assert practice_image(page, 0) == 403  # practice is over
 
 
+@pytest.mark.slow
 def test_no_case_is_answered_before_practice_but_one_on_the_screen(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_reader_practises_on_what_there_is(
     assert page.next()["case"] is not None
 
 
+@pytest.mark.slow
 def test_who_has_read_a_real_case_practises_no_more(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:

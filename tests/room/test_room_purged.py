@@ -20,6 +20,7 @@ def room(make_room: Callable[..., Any]) -> Any:
     return made
 
 
+@pytest.mark.slow
 def test_a_purge_gives_no_reading_back(room: Any, pages: Callable[..., Any]) -> None:
     ann = pages(room, "ann")
     offer = ann.answer(ann.next()).json()
@@ -44,6 +45,7 @@ def test_a_purge_gives_no_reading_back(room: Any, pages: Callable[..., Any]) -> 
     assert ann.next()["case"] is None
 
 
+@pytest.mark.slow
 def test_an_answer_to_a_purged_case_is_not_kept_for_one_that_came_later(
     room: Any, pages: Callable[..., Any]
 ) -> None:

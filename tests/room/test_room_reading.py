@@ -28,6 +28,7 @@ def room(make_room: Callable[..., Any]) -> Any:
     return made
 
 
+@pytest.mark.slow
 def test_a_reader_works_through_the_queue(room: Any, pages: Callable[..., Any]) -> None:
     ann = pages(room, "ann")
     offer = ann.next()
@@ -52,6 +53,7 @@ def test_all_that_a_reader_says_is_kept(room: Any, pages: Callable[..., Any]) ->
     ]
 
 
+@pytest.mark.slow
 def test_two_readers_get_two_cases(room: Any, pages: Callable[..., Any]) -> None:
     ann, ben = pages(room, "ann"), pages(room, "ben")
     mine, yours = ann.next(), ben.next()

@@ -83,6 +83,7 @@ def test_a_case_that_came_back_is_the_same_picture_under_another_number(
             assert seen[first][0] != seen[i][0]
 
 
+@pytest.mark.slow
 def test_an_answer_sent_twice_and_one_taken_back_work_for_it_as_for_any_other(
     make_room: MakeRoom, pages: Callable[..., Any]
 ) -> None:

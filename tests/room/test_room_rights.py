@@ -112,6 +112,7 @@ def test_no_reader_learns_what_a_colleague_said(room: Any, pages: Callable[..., 
     assert offer["case"]["readings"] == []
 
 
+@pytest.mark.slow
 def test_nothing_of_model_source_or_purpose_is_told(room: Any, pages: Callable[..., Any]) -> None:
     ann = pages(room, "ann")
     with room.store() as store:

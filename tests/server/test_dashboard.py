@@ -132,6 +132,7 @@ def test_nothing_is_shown_without_a_login(client: httpx.Client, home: Path, path
     assert forged.status_code in (401, 303)
 
 
+@pytest.mark.slow
 def test_what_the_pages_say(client: httpx.Client, home: Path) -> None:
     sign_in(client)
     page = client.get("/").text
@@ -194,6 +195,7 @@ def test_a_cookie_is_kept_from_scripts_and_other_pages(home: Path) -> None:
     assert all(word in cookie for word in ("httponly", "samesite=strict", "secure"))
 
 
+@pytest.mark.slow
 def test_no_page_loads_anything_from_elsewhere(client: httpx.Client, home: Path) -> None:
     sign_in(client)
     for path in PAGES:
@@ -206,6 +208,7 @@ def test_another_host_name_is_refused(client: httpx.Client) -> None:
     assert client.get("/login", headers={"host": "evil.test"}).status_code == 400
 
 
+@pytest.mark.slow
 def test_reading_changes_nothing(client: httpx.Client, home: Path) -> None:
     sign_in(client)
     for method in ("post", "put", "delete"):
@@ -221,6 +224,7 @@ def test_without_a_password_nobody_gets_in(client: httpx.Client, home: Path) -> 
     assert client.post("/login", data={"password": ""}).status_code == 403
 
 
+@pytest.mark.slow
 def test_a_password_is_kept_as_a_hash_and_not_short(tmp_path: Path) -> None:
     file = tmp_path / "p.json"
     with pytest.raises(PasswordRefused, match="accepted are 12 or more"):

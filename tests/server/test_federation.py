@@ -214,6 +214,7 @@ def test_sites_of_one_number_are_put_in_order_by_name(function_grid: Any, node: 
     assert Federation(function_grid(nodes), "s", 1).gather(3) == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_averaging_two_hundred_sites_holds_a_few_updates_at_a_time(
     function_grid: Any, node: Nodes
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_submitted_study_is_offered_to_every_active_site(
     assert letters(paths, "west") == []
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_and_nothing_is_written(
     say: Say, paths: ServerPaths, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     assert letters(paths, "north") == []
 
 
+@pytest.mark.slow
 def test_the_same_study_and_an_open_name_are_refused(say: Say, tmp_path: Path) -> None:
     first = frozen(tmp_path / "first")
     twin = frozen(tmp_path / "twin", "seed=7")
@@ -151,6 +153,7 @@ def test_the_same_study_and_an_open_name_are_refused(say: Say, tmp_path: Path) -
     assert say("submit", first)[0] == 3
 
 
+@pytest.mark.slow
 def test_pause_resume_and_stop_reach_the_sites_in_order(
     say: Say, paths: ServerPaths, tmp_path: Path
 ) -> None:

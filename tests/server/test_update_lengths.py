@@ -106,6 +106,22 @@ def test_a_longer_update_of_a_site_that_differs_is_not_left_out(world: Callable[
     assert not left_out(run(world, 3.0, 1))
 
 
+@pytest.mark.slow
+def test_attack_by_length_does_not_end_a_study_that_compares_as_many_sites_as_there_are(
+    world: Callable[..., Any],
+) -> None:
+    """Without the long update two are left, which the median cannot tell apart: it judges three."""
+    made = world("training.rounds_per_cycle=3", "aggregation.name=median", name="long-median")
+    made.grid = lambda homes: stretched(1000.0, 1)(list(homes.values()))
+    made.run()
+    assert not left_out(made)
+    before, after = numbers(made, 0, 0), numbers(made, 0, 1)
+    usual = np.median([n.length for n in before.values()])
+    assert after["south"].length > TOO_LONG * usual
+    start, end = (made.model(1, round_).arrays for round_ in (1, 2))
+    assert length(end, start) < TOO_LONG * usual
+
+
 def test_length_by_hand() -> None:
     start = {"a": np.zeros(2, np.float32), "n": np.array(3)}
     end = {"a": np.array([3.0, 4.0], np.float32), "n": np.array(90)}

@@ -41,6 +41,7 @@ def test_a_case_twice_as_hard_takes_twice_as_long_and_doubles_the_odds() -> None
     assert before_a_case(SimulatedReader(error=(0.0, 1.0)), 3.0).error == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_difficulty_has_mean_1_and_the_spread_that_is_asked_for() -> None:
     study = parse(STUDY, ["simulation.readers.difficulty=0.6"])
     found = np.array([difficulty(study, site, case) for site in (0, 1) for case in range(4000)])

@@ -28,6 +28,7 @@ def test_a_faultless_reader_says_the_truth() -> None:
         assert said.value == tuple(truth(true).tolist())
 
 
+@pytest.mark.slow
 def test_errors_by_true_class_spread_over_the_other_classes() -> None:
     rng = np.random.default_rng(0)
     one = SimulatedReader(error=(0.0, 0.3, 1.0))
@@ -125,6 +126,7 @@ def test_working_time_by_hand(start: date, hours: float, seconds: float, expecte
     assert working_time(start, hours, seconds) == expected
 
 
+@pytest.mark.slow
 @given(
     hours=st.floats(0.1, 24),
     seconds=st.lists(st.floats(0, 1e6), min_size=2, max_size=2).map(sorted),

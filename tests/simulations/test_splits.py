@@ -55,6 +55,7 @@ def pools(cases: Cases, sites: dict[str, NDArray[np.int64]]) -> list[int]:
     return [int(wanted[rows].sum()) for rows in sites.values()]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

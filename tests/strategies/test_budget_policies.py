@@ -98,6 +98,7 @@ def test_share_is_within_one_of_the_exact_share_when_nothing_limits(
     assert all(abs(c - e) < 1 + 1e-6 for c, e in zip(counts, exact, strict=True))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     weights=st.lists(st.floats(0, 1e6), min_size=2, max_size=8),

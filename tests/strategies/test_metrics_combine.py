@@ -81,6 +81,7 @@ def test_a_triangle_is_the_matrix_that_it_was_made_of():
     np.testing.assert_array_equal(square(upper), matrix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "shift", "patients"), [(40, 1.8, None), (2000, 4.0, 500)])
 @pytest.mark.parametrize("kind", TASKS)
 def test_rounding_the_covariance_moves_no_interval(kind, n, shift, patients, monkeypatch):

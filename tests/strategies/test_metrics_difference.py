@@ -44,6 +44,7 @@ def paired(one: Probs, two: Probs, targets: Any, patients: Any) -> Pair:
     return Pair(measured[0], measured[1], across(one, two, targets, patients, TASK))
 
 
+@pytest.mark.slow
 def test_a_model_against_itself_gains_nothing_for_sure() -> None:
     one, _, targets, patients = made(60, 0)
     pair = paired(one, one, targets, patients)

@@ -140,6 +140,7 @@ def test_sums_add_up_over_sites(kind):
     np.testing.assert_allclose(first.sums + second.sums, together.sums, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_covariance_is_that_of_the_bootstrap_of_patients(kind):
     probs, targets, patients = site = a_site(kind, 3, n=60, patients=25)

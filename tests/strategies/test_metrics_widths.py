@@ -23,6 +23,7 @@ def test_hanley_and_mcneil_by_hand():
     assert expected_half_width(50, 100)["auroc"] == pytest.approx(half)
 
 
+@pytest.mark.slow
 def test_widths_are_those_that_simulated_sites_get():
     pos, neg, d = 150, 350, math.sqrt(2) * 1.2815516
     truth = np.r_[np.ones(pos), np.zeros(neg)].astype(int)

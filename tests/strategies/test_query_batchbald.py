@@ -99,6 +99,7 @@ def test_several_labels_add_what_each_class_tells() -> None:
         assert rows[t] == best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 1000])
 def test_members_that_agree_or_are_sure_leave_it_to_chance(limit: int) -> None:
     same = np.tile(rng(4).dirichlet(np.ones(3)), (30, 5, 1))

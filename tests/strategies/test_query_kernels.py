@@ -146,6 +146,7 @@ def test_k_center_refuses_labeled_features_of_another_width() -> None:
         CoreSet().select(pool, 1, rng())
 
 
+@pytest.mark.slow
 @given(n=st.integers(2, 25), c=st.integers(2, 4), d=st.integers(1, 5), seed=st.integers(0, 10**6))
 def test_seeding_is_k_means_plus_plus_on_the_gradients(n: int, c: int, d: int, seed: int) -> None:
     source = rng(seed)

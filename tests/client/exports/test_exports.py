@@ -105,6 +105,7 @@ def test_withdrawn_patients_are_in_no_export(north: Callable[..., Any]) -> None:
     assert [len(rows) for rows in tables] == [CASES - 1, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_what_ben_labels_elsewhere_comes_back_as_his_once(
     suffix: str, north: Callable[..., Any], tmp_path: Path

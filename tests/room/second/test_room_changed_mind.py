@@ -42,6 +42,7 @@ def test_a_changed_mind_is_kept_beside_the_first_and_costs_nothing(
     assert seconds == 3.0
 
 
+@pytest.mark.slow
 def test_a_changed_mind_sent_twice_is_one_and_the_newest_counts(
     room: Any, pages: Made, look: Made, change: Made, rows: Made, stages: Made
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_changed_mind_sent_twice_is_one_and_the_newest_counts(
     assert rows(room, "SELECT value FROM changed") == [("[0, 0, 1]",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [
@@ -83,6 +85,7 @@ def test_a_changed_mind_has_the_grammar_of_an_answer(
     assert len(stages(room)) == 1
 
 
+@pytest.mark.slow
 def test_a_key_of_a_first_answer_makes_no_changed_mind(
     room: Any, pages: Made, look: Made, change: Made, stages: Made
 ) -> None:
@@ -168,6 +171,7 @@ def read_and_change(room: Any, pages: Made, look: Made, change: Made) -> None:
         assert change(ann, position, chosen).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trains", ["blind", "after-ai"])
 def test_the_study_says_which_answer_trains_and_the_audit_takes_the_blind_one(
     make_room: Made, pages: Made, trains: str, with_opinions: Made, look: Made, change: Made

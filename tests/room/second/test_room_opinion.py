@@ -19,6 +19,7 @@ AFTER = 'reading.show_ai="after"'
 MARK = "the model was unsure of this very case"
 
 
+@pytest.mark.slow
 def test_after_one_s_own_answer_the_model_s_opinion_is_there(
     room: Any, pages: Made, look: Made, rows: Made
 ) -> None:
@@ -80,6 +81,7 @@ def test_refusals_before_the_answer_are_all_the_same(
     assert "you have answered" in refused[0].json()["error"]
 
 
+@pytest.mark.slow
 def test_nothing_of_the_model_is_looked_up_before_the_own_answer_was_found(
     room: Any, pages: Made, monkeypatch: pytest.MonkeyPatch, look: Made
 ) -> None:
@@ -102,6 +104,7 @@ def test_nothing_of_the_model_is_looked_up_before_the_own_answer_was_found(
     assert asked == [1]
 
 
+@pytest.mark.slow
 def test_a_study_that_shows_none_shows_none(
     make_room: Made, pages: Made, with_opinions: Made, look: Made, change: Made, rows: Made
 ) -> None:
@@ -169,6 +172,7 @@ def test_a_case_that_came_back_looks_like_any_other(make_room: Made, with_opinio
         assert store.repeats.past(identity, "ann").may == {}
 
 
+@pytest.mark.slow
 def test_a_case_without_an_opinion_says_so_and_nothing_was_shown(
     make_room: Made, pages: Made, with_opinions: Made, look: Made, change: Made
 ) -> None:
@@ -182,6 +186,7 @@ def test_a_case_without_an_opinion_says_so_and_nothing_was_shown(
     assert ann.post("/api/undo", study=room.study.identity).status_code == 200
 
 
+@pytest.mark.slow
 def test_after_the_look_the_first_answer_stays(room: Any, pages: Made, look: Made) -> None:
     ann = pages(room, "ann")
     ann.answer(ann.next(), 0)

@@ -147,6 +147,7 @@ for message in CoordinationStub(grpc.insecure_channel(sys.argv[1])).Attend(say()
 """
 
 
+@pytest.mark.slow
 def test_a_frozen_site_is_offline_and_may_come_back(server: Any, make_site: Any, wait: Any) -> None:
     make_site("frozen")
     child = subprocess.Popen(

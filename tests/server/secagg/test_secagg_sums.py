@@ -147,6 +147,7 @@ def test_secagg_whole_study_ends_where_the_plain_one_does(world: Callable[..., A
         assert np.abs(secure.model(1).arrays[name] - array).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_secagg_lost_quorum_is_said(world: Callable[..., Any], monkeypatch: Any) -> None:
     made = world(SECURE)
     monkeypatch.setattr("server.secagg.summed", lambda *_: None)

@@ -57,6 +57,7 @@ def test_differences_are_to_random_and_exploratory_with_few_seeds(simulated: Sim
     assert "Exploratory" in " ".join(words.headline(found))
 
 
+@pytest.mark.slow
 def test_enough_seeds_reject(simulated: Simulated) -> None:
     found = compare([simulated(seeds=tuple(range(7)))])
     (pair,) = found.against("aubc")

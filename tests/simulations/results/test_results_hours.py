@@ -108,6 +108,7 @@ def test_json_tells_the_days_to_a_target(simulated: Simulated) -> None:
     assert "days_to_99" in arm
 
 
+@pytest.mark.slow
 def test_the_report_tells_what_a_comparison_with_random_said_beside_what_was_so(
     simulated: Simulated, tmp_path: Path
 ) -> None:

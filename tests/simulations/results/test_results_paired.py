@@ -43,6 +43,7 @@ def test_p_values_equal_the_enumeration_of_all_signs(differences: list[float]) -
     assert wilcoxon_test(differences) == pytest.approx(enumerated(differences, rank=True))
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-500, 500).filter(bool), min_size=2, max_size=20, unique_by=abs))
 @settings(deadline=None, max_examples=40)
 def test_without_ties_wilcoxon_equals_scipy(values: list[int]) -> None:
@@ -84,6 +85,7 @@ def test_the_hodges_lehmann_interval_covers_what_it_says() -> None:
     assert shift == 5.5
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1, 1), min_size=6, max_size=15))
 def test_hodges_lehmann_lies_in_its_interval(values: list[float]) -> None:
     shift, (low, high), coverage = hodges_lehmann(values)
@@ -104,6 +106,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == ()
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_never_lowers_a_p_and_keeps_their_order(values: list[float]) -> None:
     found = holm(values)

@@ -113,6 +113,7 @@ def test_whatever_is_missing_there_is_a_report(
     assert not re.search(r"\bnan\b|\bNone\b|\binf\b", page)
 
 
+@pytest.mark.slow
 def test_image_level_intervals_are_called_so(simulated: Simulated, tmp_path: Path) -> None:
     page = write_report([simulated("a", clustered=False)], tmp_path / "a.html").read_text()
     assert "image-level interval" in page
@@ -120,6 +121,7 @@ def test_image_level_intervals_are_called_so(simulated: Simulated, tmp_path: Pat
     assert "image-level interval" not in page
 
 
+@pytest.mark.slow
 def test_a_report_that_is_refused_leaves_the_old_one(simulated: Simulated, tmp_path: Path) -> None:
     path = write_report([simulated("good")], tmp_path / "report.html")
     before = path.read_bytes()

@@ -175,6 +175,7 @@ def test_among_equal_optima_hours_is_even() -> None:
     assert counts(Hours(), told, 10) == {"a": 5, "b": 5, "c": 0}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(data=st.data(), budget=st.integers(1, 9), floor=st.integers(0, 2))
 def test_hours_is_the_best_of_all_allocations(data: st.DataObject, budget: int, floor: int) -> None:

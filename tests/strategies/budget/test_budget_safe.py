@@ -63,6 +63,7 @@ def test_a_site_that_truly_gains_more_draws_budget(tell: Tell) -> None:
     assert np.mean([run[1] for run in runs]) < EACH
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 999),
