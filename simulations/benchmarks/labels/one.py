@@ -83,8 +83,6 @@ class Job:
         content = [said, _digest(self.cases()), version(study), self.scored_on]
         if attack := Arm.parse(self.arm).attack:
             content += [attack, attacking()]
-        if attack := Arm.parse(self.arm).attack:
-            content += [attack, attacking()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
