@@ -84,24 +84,45 @@ class _Heard:
 
 
 def _each(c: Coordination, stage: Stage, state: GlobalState) -> _Heard:
-    """The sites' updates in site order; one that is far too long is left out, and said."""
-    usual = usual_length(c.ledger, stage)
+    """The sites' updates in site order; one that is far too long is left out, and said.
+
+    A rule that compares sites gets those last, where it has too few without them: it can judge
+    them itself, and one site alone must not end a study.
+    """
+    usual, least = usual_length(c.ledger, stage), c.decisions.aggregator.least_sites
 
     def updates() -> Iterator[SiteUpdate]:
+        kept, aside = 0, list[tuple[SiteUpdate, float]]()
         for reply in c.federation.ask_all(stage, state.arrays, c.ledger.sites()):
             if not isinstance(reply, SiteUpdate):
                 continue
             long = length(reply.arrays, state.arrays)
             out = bool(usual) and reply.weight > 0 and long > TOO_LONG * (usual or 0.0)
-            told = (reply.weight, reply.loss, reply.steps)
-            heard.numbers[reply.site] = UpdateNumbers(reply.site, *told, long, out)
-            step = "too-long" if out else "train"
-            c.notify(Event(step, stage.cycle, stage.round, reply.site))
+            if out and least > 1:
+                aside.append((reply, long))
+                continue
+            _hear(c, stage, heard, (reply, long, out))
+            kept += not out and reply.weight > 0
             if not out:
+                yield reply
+        judged = 0 < kept < least <= kept + len(aside)
+        for reply, long in aside:
+            _hear(c, stage, heard, (reply, long, not judged))
+            if judged:
                 yield reply
 
     heard = _Heard(updates())
     return heard
+
+
+def _hear(
+    c: Coordination, stage: Stage, heard: _Heard, told: tuple[SiteUpdate, float, bool]
+) -> None:
+    """Keep the numbers of an update, its length, and whether it is left out; and say so."""
+    update, long, out = told
+    numbers = (update.weight, update.loss, update.steps, long, out)
+    heard.numbers[update.site] = UpdateNumbers(update.site, *numbers)
+    c.notify(Event("too-long" if out else "train", stage.cycle, stage.round, update.site))
 
 
 def _summed(c: Coordination, stage: Stage, state: GlobalState) -> _Heard:

@@ -118,8 +118,7 @@ def test_attack_by_length_does_not_end_a_study_that_compares_as_many_sites_as_th
     before, after = numbers(made, 0, 0), numbers(made, 0, 1)
     usual = np.median([n.length for n in before.values()])
     assert after["south"].length > TOO_LONG * usual
-    start, end = (made.model(1, round_).arrays for round_ in (1, 2))
-    assert length(end, start) < TOO_LONG * usual
+    assert length(made.model(1, 3).arrays, made.weights) < TOO_LONG * usual
 
 
 def test_length_by_hand() -> None:
