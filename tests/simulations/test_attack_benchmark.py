@@ -126,6 +126,24 @@ def test_attack_command_refuses_what_is_not_there(capsys: pytest.CaptureFixture[
     assert "attack 'inflate': accepted is one of label-flip" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(["--rules", "mean"], "rule 'mean': accepted is one of fedavg"),
+     (["--rules", "median"], "without --seeds: accepted is with --seeds alone"),
+     (["--attacks", "scale"], "without --seeds: accepted is with --seeds alone"),
+     (["--budgets"], "without --seeds: accepted is with --seeds alone")],
+)  # fmt: skip
+def test_attack_command_does_not_run_the_whole_table_for_a_part_of_it(
+    asked: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs(*_: object) -> int:
+        raise ValueError("it ran")
+
+    monkeypatch.setattr(command, "_worked", runs)
+    assert command.main(asked) == 2
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_attack_run_is_another_run_and_tells_who_attacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

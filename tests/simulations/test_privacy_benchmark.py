@@ -119,3 +119,6 @@ def test_dp_sgd_command_refuses_what_is_not_there(capsys: pytest.CaptureFixture[
     for option, name in (("--networks", "vgg"), ("--labels", "12"), ("--epsilons", "3")):
         assert command.main(["--try", option, name]) == 2
         assert f"{option} '{name}': accepted is one of" in capsys.readouterr().err
+    for first in ("0", "-1"):
+        assert command.main(["--try", "--first", first]) == 2
+        assert f"--first {first}: accepted is 1 or more" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from simulations.arms import names_of
@@ -61,23 +61,27 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     """What is asked for.
 
     Raises:
-        ValueError: a rule or an attack that is not there.
+        ValueError: a rule or an attack that is not there, or one of them without seeds.
     """
+    rules, attacks = _known("rule", given.rules, RULES), _known("attack", given.attacks, ON_UPDATES)
     if given.quick:
         return quick()
     if not given.seeds:
+        if given.budgets or (rules, attacks) != (list(RULES), list(ON_UPDATES)):
+            raise ValueError("a part of the table without --seeds: accepted is with --seeds alone")
         return everything()
     seeds = numbers(given.seeds)
     if given.budgets:
         return budgets(seeds)
-    rules, attacks = names_of(given.rules), names_of(given.attacks)
-    for name in rules:
-        if name not in RULES:
-            raise ValueError(f"rule {name!r}: accepted is one of {', '.join(RULES)}")
-    for name in attacks:
-        if name not in ON_UPDATES:
-            raise ValueError(f"attack {name!r}: accepted is one of {', '.join(ON_UPDATES)}")
     return updates(seeds, rules, attacks)
+
+
+def _known(word: str, text: str, table: Iterable[str]) -> list[str]:
+    names, known = names_of(text), list(table)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{word} {name!r}: accepted is one of {', '.join(known)}")
+    return names
 
 
 def _worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:

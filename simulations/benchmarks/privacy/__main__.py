@@ -56,8 +56,11 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     """What is asked for.
 
     Raises:
-        ValueError: a network, a number of labels or an epsilon that is not in the table.
+        ValueError: a network, a number of labels or an epsilon that is not in the table, or fewer
+            seeds than one.
     """
+    if given.first is not None and given.first < 1:
+        raise ValueError(f"--first {given.first}: accepted is 1 or more")
     if given.quick:
         return quick()
     named = {str(epsilon): epsilon for epsilon in EPSILONS}
