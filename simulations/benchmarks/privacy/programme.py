@@ -57,7 +57,7 @@ CHOSEN: Mapping[tuple[str, str, int], Pace] = {
     ("tiny-cnn", "all", 8): Pace(10, 0.003),
     ("tiny-cnn", "all", 2): Pace(10, 0.003),
 }
-"""What did best on validation images, by network, labels and epsilon."""
+"""What the table has, by network, labels and epsilon; the page says which of them were tried."""
 
 
 def plain(network: str, labels: str) -> str:
