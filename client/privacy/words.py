@@ -107,8 +107,8 @@ def plan_words(study: Study) -> tuple[str, ...]:
     sure = COVERED if composes(study) else CONDITIONAL
     return (
         f"Differential privacy for patients: epsilon at most {privacy.epsilon:g} over the whole "
-        "study, for patients of the pool and of the audit set each. Delta is at most 1 / (10 x the "
-        "patients here).",
+        "study, for patients of the pool, of the audit set and of a locked test set each. Delta is "
+        "at most 1 / (10 x the patients here).",
         f"What that covers: {sure}.",
         f"Of it {privacy.statistics:.0%} is for what is told of the pool, the rest for training.",
         "A step that would spend more is refused before any image is looked at, and the study goes "
