@@ -32,7 +32,7 @@ test: lint ## lint, types, and the tests that are not marked slow or browser
 slow: $(READY) ## the tests marked slow or browser
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m '(slow or browser) and not faults'
 
-faults: $(READY) ## break a real federation on purpose, in every way we know: about twenty minutes
+faults: $(READY) ## break a real federation on purpose, in every way we know: the better part of an hour
 	$(BIN)/python -m pytest -q -s -m faults tests/faults
 
 bench: $(READY) ## every number of docs/benchmarks.md about the engines; installs peers in .bench/

@@ -8,6 +8,7 @@ Only the strategy must be there: "default" is the study file's own, "full" the s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocol.study import StudyError
@@ -64,6 +65,19 @@ class Arm:
 def names_of(text: str) -> list[str]:
     """The arms' names in a list with commas; those within brackets belong to a value."""
     return [name.strip() for name in _COMMA.split(text) if name.strip()]
+
+
+def known_names(word: str, text: str, table: Iterable[str]) -> list[str]:
+    """The names in a list with commas, each of them in the table.
+
+    Raises:
+        ValueError: one that is not; the word says what it should be.
+    """
+    names, known = names_of(text), list(table)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{word} {name!r}: accepted is one of {', '.join(known)}")
+    return names
 
 
 def with_attacks(arms: str, attacks: str) -> list[str]:

@@ -139,7 +139,7 @@ def test_attack_command_does_not_run_the_whole_table_for_a_part_of_it(
     def runs(*_: object) -> int:
         raise ValueError("it ran")
 
-    monkeypatch.setattr(command, "_worked", runs)
+    monkeypatch.setattr(command, "worked", runs)
     assert command.main(asked) == 2
     assert told in capsys.readouterr().err
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from simulations.arms import names_of
+from simulations.arms import known_names
 from simulations.benchmarks.attacks.masks import masks
 from simulations.benchmarks.attacks.page import page
 from simulations.benchmarks.attacks.programme import (
@@ -31,7 +31,7 @@ from simulations.benchmarks.labels.code import ROOT
 from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import NoData
-from simulations.benchmarks.labels.work import confirmation, unknown, work
+from simulations.benchmarks.labels.work import worked
 
 PAGE = ROOT / "docs" / "benchmarks-attacks.md"
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     results = Results(given.results.with_name("quick.jsonl") if given.quick else given.results)
     try:
-        failed = 0 if given.page else _worked(given, _jobs(given), results)
+        failed = 0 if given.page else worked(given, _jobs(given), results)
         if given.masks or not (given.page or given.seeds or given.quick):
             for line in masks():
                 results.add(line)
@@ -63,7 +63,10 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     Raises:
         ValueError: a rule or an attack that is not there, or one of them without seeds.
     """
-    rules, attacks = _known("rule", given.rules, RULES), _known("attack", given.attacks, ON_UPDATES)
+    rules, attacks = (
+        known_names("rule", given.rules, RULES),
+        known_names("attack", given.attacks, ON_UPDATES),
+    )
     if given.quick:
         return quick()
     if not given.seeds:
@@ -74,30 +77,6 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     if given.budgets:
         return budgets(seeds)
     return updates(seeds, rules, attacks)
-
-
-def _known(word: str, text: str, table: Iterable[str]) -> list[str]:
-    names, known = names_of(text), list(table)
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{word} {name!r}: accepted is one of {', '.join(known)}")
-    return names
-
-
-def _worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:
-    """How many runs failed; what looks at the test split is written down before and after."""
-    confirms = [job for job in jobs if job.scored_on == "test"]
-    arms = list(dict.fromkeys(job.arm for job in confirms))
-    seeds = ",".join(map(str, dict.fromkeys(job.seed for job in confirms)))
-    told = {"track": "A,B", "cell": "attacked, drained", "seeds": seeds, "arms": arms}
-    todo = unknown(jobs, results, older=given.older)
-    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
-    if confirms and todo:
-        results.add(confirmation("begun", told))
-    failed = work(todo, results, given.workers, given.scratch)
-    if confirms and todo:
-        results.add(confirmation("ended", told, failed))
-    return failed
 
 
 def _parser() -> argparse.ArgumentParser:

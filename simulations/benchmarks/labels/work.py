@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,33 @@ def unknown(jobs: Sequence[Job], results: Results, *, older: bool = False) -> li
         return [job for job in jobs if tuple(asdict(job)[part] for part in _NAMED) not in there]
     known = results.keys()
     return [job for job in jobs if job.key() not in known]
+
+
+def worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:
+    """How many of the jobs that are not known failed.
+
+    What looks at the test split is written down before and after.
+
+    Args:
+        given: `older`, as for `unknown`, and `workers` and `scratch`, as for `work`.
+        jobs: all that is wanted.
+        results: what is known; it grows.
+    """
+    todo = unknown(jobs, results, older=given.older)
+    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
+    confirms = [job for job in jobs if job.scored_on == "test"] if todo else []
+    told = {
+        "track": ",".join(dict.fromkeys(job.track for job in confirms)),
+        "cell": ",".join(dict.fromkeys(job.cell for job in confirms)),
+        "seeds": ",".join(dict.fromkeys(str(job.seed) for job in confirms)),
+        "arms": list(dict.fromkeys(job.arm for job in confirms)),
+    }
+    if confirms:
+        results.add(confirmation("begun", told))
+    failed = work(todo, results, given.workers, given.scratch)
+    if confirms:
+        results.add(confirmation("ended", told, failed))
+    return failed
 
 
 def work(

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from simulations.arms import names_of
+from simulations.arms import known_names
 from simulations.benchmarks.labels.code import ROOT
 from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import NoData
-from simulations.benchmarks.labels.work import confirmation, unknown, work
+from simulations.benchmarks.labels.work import worked
 from simulations.benchmarks.privacy.page import page
 from simulations.benchmarks.privacy.programme import (
     EPSILONS,
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     results = Results(given.results.with_name("quick.jsonl") if given.quick else given.results)
     try:
-        failed = 0 if given.page else _worked(given, _jobs(given), results)
+        failed = 0 if given.page else worked(given, _jobs(given), results)
     except (ValueError, NoData) as refused:
         print(refused, file=sys.stderr)
         return 2
@@ -64,36 +64,12 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     if given.quick:
         return quick()
     named = {str(epsilon): epsilon for epsilon in EPSILONS}
-    epsilons = [named[name] for name in _known("--epsilons", given.epsilons, named)]
-    networks = _known("--networks", given.networks, NETWORKS)
-    labels = _known("--labels", given.labels, LABELS)
+    epsilons = [named[name] for name in known_names("--epsilons", given.epsilons, named)]
+    networks = known_names("--networks", given.networks, NETWORKS)
+    labels = known_names("--labels", given.labels, LABELS)
     jobs = (tried if given.grid else table)(networks, labels, epsilons)
     seeds = list(dict.fromkeys(job.seed for job in jobs))[: given.first]
     return [job for job in jobs if job.seed in seeds]
-
-
-def _known(option: str, text: str, table: Mapping[str, object]) -> list[str]:
-    names = names_of(text)
-    for name in names:
-        if name not in table:
-            raise ValueError(f"{option} {name!r}: accepted is one of {', '.join(table)}")
-    return names
-
-
-def _worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:
-    """How many runs failed; what looks at the test split is written down before and after."""
-    confirms = [job for job in jobs if job.scored_on == "test"]
-    arms = list(dict.fromkeys(job.arm for job in confirms))
-    seeds = ",".join(map(str, dict.fromkeys(job.seed for job in confirms)))
-    told = {"track": "pneumonia", "cell": "selectors", "seeds": seeds, "arms": arms}
-    todo = unknown(jobs, results, older=given.older)
-    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
-    if confirms and todo:
-        results.add(confirmation("begun", told))
-    failed = work(todo, results, given.workers, given.scratch)
-    if confirms and todo:
-        results.add(confirmation("ended", told, failed))
-    return failed
 
 
 def _parser() -> argparse.ArgumentParser:
