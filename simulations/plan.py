@@ -193,12 +193,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _everything(content: dict[str, Any]) -> dict[str, Any]:
-    """The study whose first cycle grants every site all it can use, audit cases first."""
+    """The study whose first cycle grants every site all it can use."""
     unlimited = 10**9
     query = {"strategy": "random", "cold_start": "random"}
     budget = {"total": unlimited, "first": unlimited, "per_cycle": unlimited, "exploration": 0.0}
     reading = {"readers_per_case": 1, "consensus": "majority"}
-    audit = {**content.get("audit", {}), "grant": 0.99}
+    share = parse(content).audit.patients  # what a private site reckons its training cases by
+    audit = {**content.get("audit", {}), "grant": share}
     stopping = {**content.get("stopping", {}), "gain": "never"}  # nothing is drawn at random
     more = {"reading": reading, "audit": audit, "stopping": stopping}
     return content | {"query": query, "budget": budget, **more}

@@ -77,7 +77,7 @@ def test_dp_sgd_page_says_what_was_lost_and_what_was_tried(tmp_path: Path) -> No
     assert "| mlp | 264 | none | 2 | 0.910 (0.900-0.920) | reference | 0.810 | - |  |" in said
     assert "| 8 | 2 | 0.870 (0.860-0.880) | +0.040 (-0.214 to +0.294); +0.040 | 0.770 |" in said
     assert "| 8.00 | reached |" in said
-    assert "| mlp | 264 | 8 | 10 | 0.01 | 1 | 0.750 |" in said
+    assert "| mlp | 264 | 8 | 64 | 10 | 0.01 | 1 | 0.750 |" in said
     assert "Nothing was confirmed" in page(Results(tmp_path / "none.jsonl"))
 
 

@@ -170,14 +170,15 @@ def _tried(runs: Sequence[Line]) -> Iterator[str]:
     if not runs:
         return
     yield _TRIED
-    yield "| network | labels | epsilon | steps | rate | n | AUROC |"
-    yield "| --- " * 7 + "|"
+    yield "| network | labels | epsilon | patients | steps | rate | n | AUROC |"
+    yield "| --- " * 8 + "|"
     for arm in sorted({run["arm"] for run in runs}, key=_order):
         told = dict(part.split("=", 1) for part in Arm.parse(arm).sets)
         mine = [auroc(run) for run in runs if run["arm"] == arm]
         row = [
             told.get("network.name", "tiny-cnn"), told.get("budget.first", "4,708"),
-            told.get("privacy.epsilon", "none"), told.get("training.max_steps", "the study's"),
+            told.get("privacy.epsilon", "none"), told.get("training.batch_size", "the study's"),
+            told.get("training.max_steps", "the study's"),
             told.get("training.learning_rate", "the study's"), str(len(mine)),
             f"{fmean(mine):.3f}",
         ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, starmap
 
 from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.tracks import COMMITTED, CONFIRMATION
@@ -23,10 +23,6 @@ LABELS: Mapping[str, str] = {
 
 EPSILONS = (8, 2)
 
-STEPS = (10,)
-RATES = (0.003, 0.01)
-"""Steps of a round and learning rates that were tried on validation images."""
-
 CONFIRMED = tuple(CONFIRMATION)[6:11]
 """Seeds of the table: their test split is looked at with what was settled on others."""
 
@@ -41,11 +37,16 @@ class Pace:
     Attributes:
         steps: of DP-SGD in a round.
         rate: of learning.
+        patients: looked at in a step, in the mean.
     """
 
     steps: int
     rate: float
+    patients: int = 64
 
+
+GRID = tuple(starmap(Pace, product((10,), (0.003, 0.01), (64, 256))))
+"""What is tried on validation images."""
 
 CHOSEN: Mapping[tuple[str, str, int], Pace] = {
     ("mlp", "264", 8): Pace(2, 0.03),
@@ -69,7 +70,7 @@ def private(network: str, labels: str, epsilon: int, pace: Pace) -> str:
     """The arm with privacy."""
     return (
         f"{plain(network, labels)}+privacy.epsilon={epsilon}+training.start=warm"
-        f"+training.batch_size=64+training.min_steps={pace.steps}+training.max_steps={pace.steps}"
+        f"+training.batch_size={pace.patients}+training.min_steps={pace.steps}+training.max_steps={pace.steps}"
         f"+training.learning_rate={pace.rate}"
     )
 
@@ -87,8 +88,8 @@ def tried(networks: Iterable[str], labels: Iterable[str], epsilons: Iterable[int
     """The grid on validation images, and the arms without privacy beside it."""
     cells = list(product(networks, labels))
     arms = [plain(*cell) for cell in cells]
-    for (network, count), epsilon, steps, rate in product(cells, epsilons, STEPS, RATES):
-        arms.append(private(network, count, epsilon, Pace(steps, rate)))
+    for (network, count), epsilon, pace in product(cells, epsilons, GRID):
+        arms.append(private(network, count, epsilon, pace))
     return _jobs(TRIED, arms)
 
 
