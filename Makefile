@@ -38,8 +38,8 @@ faults: $(READY) ## break a real federation on purpose, in every way we know: th
 bench: $(READY) ## every number of docs/benchmarks.md about the engines; installs peers in .bench/
 	$(BIN)/python -m simulations.benchmarks.engines
 
-bench-select: $(READY) ## speed of selection against a peer in an environment of its own
-	$(BIN)/python -m simulations.benchmarks.selection
+bench-select: $(READY) ## speed of selection against peers in environments of their own
+	$(BIN)/python -m simulations.benchmarks.selection $(if $(QUICK),--quick,--million)
 
 bench-labels: $(READY) ## label efficiency of every strategy: hours; QUICK=1 is a check in minutes
 	$(BIN)/python -m simulations.benchmarks.labels $(if $(QUICK),--quick,--everything) --workers $(WORKERS)

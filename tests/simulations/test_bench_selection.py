@@ -10,6 +10,7 @@ import pytest
 from simulations.benchmarks.selection.comparison import Comparison, Line
 from simulations.benchmarks.selection.inputs import write
 from simulations.benchmarks.selection.ours import prepared
+from simulations.benchmarks.selection.page import page
 from simulations.benchmarks.selection.theirs import deepal
 
 
@@ -47,3 +48,20 @@ def test_a_goal_is_reached_by_the_clock_and_by_the_processor() -> None:
     assert line(9, 1.0).verdict == "5 x: reached"
     assert line(4, 1.0).verdict == "5 x: MISSED"
     assert line(9, 0.9).verdict == "MISSED: answers differ"
+
+
+def test_the_floor_is_one_pass_over_the_features_for_each_pick() -> None:
+    def line(once: float) -> Line:
+        ours = {"seconds": 1.0, "cpu": 1.0, "before": 0.0, "peak": 1e6, "pass": once}
+        wanted = Comparison("k-center-gaussian", "deepal", 10, 4, 2, floor=2)
+        return Line(wanted, (ours,), (ours | {"seconds": 9, "cpu": 9},), 1.0)
+
+    near, far = line(0.2), line(0.1)
+    assert near.of_floor() == pytest.approx(1.25)
+    assert (near.verdict, far.verdict) == ("2 x: reached", "2 x: MISSED")
+    large = {"kind": "gaussian", "seconds": 20.0, "pass": 0.4, "peak": 17e9, "bytes": 2e9,
+             "distinct": 1000.0}  # fmt: skip
+    said = page([near], [large])
+    assert "| 9.0 (9.0-9.0) | 9.0 | 100.0% | 1 | 1 | 1.25 x | 2 x: reached |" in said
+    assert "peak 17.00 GB (MISSED: goal 16 GB)" in said
+    assert "takes 0.40 s at 5.0 GB/s, so one pass per pick, the floor, 400 s: 0.05 x" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from math import isnan, nan
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +25,7 @@ class Comparison:
         k: picks.
         goal: times faster than the peer; none: told, not judged.
         equal: share of answers that must be the same, in the same place.
+        floor: most times as long as one pass over the features for each pick; none: told.
     """
 
     task: str
@@ -32,6 +34,7 @@ class Comparison:
     k: int
     goal: float | None
     equal: float = 1.0
+    floor: float | None = None
 
     def run(self, repeats: int) -> Line:
         """Both sides, in turn."""
@@ -54,7 +57,8 @@ class Line:
     Attributes:
         comparison: of what.
         ours, theirs: what each repeat's worker said: "seconds", "cpu" (of them on the processor; a
-            busy machine stretches only the others), "before" and "peak" (resident bytes).
+            busy machine stretches only the others), "before" and "peak" (resident bytes); ours also
+            "pass", the seconds of one pass over the features, where there are any.
         equal: share of answers that are the same, in the same place.
     """
 
@@ -76,7 +80,14 @@ class Line:
         if goal is None:
             return "told"
         reached = min(median(self.ratios("seconds")), median(self.ratios("cpu"))) >= goal
+        if reached and self.comparison.floor is not None:
+            reached = self.of_floor() <= self.comparison.floor
         return f"{goal:g} x: {'reached' if reached else 'MISSED'}"
+
+    def of_floor(self) -> float:
+        """Our seconds over those of one pass over the features for each pick; NaN without them."""
+        k = self.comparison.k
+        return median(x["seconds"] / (k * x["pass"]) if "pass" in x else nan for x in self.ours)
 
     def cells(self) -> tuple[str, ...]:
         """A row of the table."""
@@ -92,6 +103,7 @@ class Line:
             f"{median(self.ratios('cpu')):.1f}",
             f"{self.equal:.1%}",
             *(f"{x:.0f}" for x in added),
+            "-" if isnan(self.of_floor()) else f"{self.of_floor():.2f} x",
             self.verdict,
         )
 
