@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client.cases.cases import Cases
 from protocol.study import Study, load
@@ -151,7 +154,8 @@ def track_of(name: str, file: Path | None = None) -> Track:
     """A track by its name; D also on any other MedMNIST file.
 
     Raises:
-        ValueError: no track has that name, or a file for one that is made from its own.
+        ValueError: no track has that name, a file for one that is made from its own, or a file
+            that is not of MedMNIST's kind.
     """
     if name == COMMITTED.name:
         return COMMITTED
@@ -162,10 +166,31 @@ def track_of(name: str, file: Path | None = None) -> Track:
         return track
     if name != "D":
         raise ValueError(f"--file with track {name}: accepted is D")
-    with np.load(file, allow_pickle=False) as content:
-        images, labels = content["train_images"], content["train_labels"]
+    images, labels = _training(file)
     shape = (3 if images.ndim == 4 else 1, *images.shape[1:3])
     classes = [f"class {i}" for i in range(int(labels.max()) + 1)]
     study = recipe(f"labels-D-{file.stem}", shape, classes, split="dirichlet:0.5")
     named = f"D:{file.stem}"
     return replace(track, name=named, title=file.stem, file=str(file.resolve()), study=study)
+
+
+def _training(file: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The training images and labels of a file, which tell what study it makes.
+
+    Raises:
+        ValueError: it has none, in one sentence.
+    """
+    wanted = "accepted is an .npz file with MedMNIST's keys"
+    if not file.is_file():
+        raise ValueError(f"--file {file.name}: no such file; {wanted}")
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
+            images, labels = content["train_images"], content["train_labels"]
+    except KeyError as absent:
+        raise ValueError(f"--file {file.name}: no {absent.args[0].split()[0]}; {wanted}") from None
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(f"--file {file.name}: it cannot be read; {wanted}") from None
+    numbered = labels.dtype.kind in "iu" and labels.shape == (len(images), 1)
+    if images.ndim not in (3, 4) or not len(images) or not numbered:
+        raise ValueError(f"--file {file.name}: no images with a label each; {wanted}")
+    return images, labels

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,8 +101,8 @@ def test_six_machines_show_one_test_image_in_six_ways() -> None:
 def test_a_seed_moves_the_pool_of_track_b_and_not_what_is_scored() -> None:
     one, again, other = cases_of("B", 0), cases_of("B", 0), cases_of("B", 1)
     assert one.digest == again.digest != other.digest
-    scored = [np.sort([c.keys[i] for i in c.rows("test")]) for c in (one, other)]
-    assert np.array_equal(*scored)
+    first, second = (sorted(c.keys[i] for i in c.rows("test")) for c in (one, other))
+    assert first == second
 
 
 @pytest.mark.slow
@@ -157,8 +158,6 @@ def test_any_file_with_the_keys_of_medmnist_is_a_track(tmp_path: object) -> None
         content[f"{split}_images"] = rng.integers(0, 256, (n, 16, 16, 3), dtype=np.uint8)
         content[f"{split}_labels"] = (np.arange(n) % 4).astype(np.uint8)[:, None]
     np.savez(path, **content)  # type: ignore[arg-type]
-    from pathlib import Path
-
     track = track_of("D", Path(path))
     assert track.study.task.image == (3, 16, 16)
     assert len(track.study.task.classes) == 4
@@ -167,3 +166,32 @@ def test_any_file_with_the_keys_of_medmnist_is_a_track(tmp_path: object) -> None
         track_of("A", Path(path))
     with pytest.raises(ValueError, match="accepted is one of"):
         track_of("Z")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("none.npz", "no such file"),
+        ("folder.npz", "no such file"),
+        ("text.npz", "cannot be read"),
+        ("empty.npz", "cannot be read"),
+        ("cut.npz", "cannot be read"),
+        ("array.npz", "cannot be read"),
+        ("other.npz", "no train_images"),
+        ("bare.npz", "no images with a label each"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_sentence(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    np.savez(tmp_path / "other.npz", images=np.zeros(3))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:40])
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    np.savez(tmp_path / "bare.npz", train_images=np.zeros((3, 8, 8)), train_labels=np.zeros(3))
+    with pytest.raises(ValueError, match=said) as refused:
+        track_of("D", tmp_path / name)
+    assert str(refused.value).startswith(f"--file {name}: ")
+    assert "accepted is an .npz file with MedMNIST's keys" in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
