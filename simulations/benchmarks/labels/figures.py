@@ -26,7 +26,8 @@ class Cost:
     """What an arm cost, means over its runs.
 
     Attributes:
-        query: processor seconds of a cycle's selections, over all sites.
+        query: processor seconds of a cycle's selections, over all sites: of the cycles in which
+            the strategy chose, with the few that the random first labels took.
         report: the same of scoring the pools.
         minutes: of physicians, in all.
         megabytes: over the network, both ways, in all.
@@ -179,11 +180,12 @@ def _cost(lines: Sequence[Mapping[str, Any]]) -> Cost:
     def mean(values: Sequence[float]) -> float:
         return fmean(values) if values else 0.0
 
-    cycles = [max(1, len(line["cycles"]) - 1) for line in lines]
+    cycles = [max(1, len(line["cycles"]) - 1) for line in lines]  # less the first weights
+    chosen = [max(1, n - 1) for n in cycles]  # less the cold start
     seconds = [Counter(line["step_seconds"]) for line in lines]
     moved = [sum(x["bytes_down"].values()) + sum(x["bytes_up"].values()) for x in lines]
     return Cost(
-        query=mean([s["select"] / n for s, n in zip(seconds, cycles, strict=True)]),
+        query=mean([s["select"] / n for s, n in zip(seconds, chosen, strict=True)]),
         report=mean([s["report"] / n for s, n in zip(seconds, cycles, strict=True)]),
         minutes=mean([line["cycles"][-1]["minutes"] for line in lines]),
         megabytes=mean([n / 1e6 for n in moved]),

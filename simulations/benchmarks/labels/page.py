@@ -31,10 +31,11 @@ and the code refuses anything else.
 reference, seed by seed, with its 95 % interval; *p* is the exact Wilcoxon signed-rank test,
 Holm-corrected over the table's arms. *98 %* and *99 %* are the median labels to hold that share of
 the full bound at two evaluations in a row (the last one needs no second), and in how many seeds
-that happened. *Query* is processor time of one cycle's selections over all sites, *score* that of
-scoring the pools before them and of training a site's own models where a strategy asks for them,
-whatever else the machine was doing. *Worst site* is its final AUROC where it can be told. Fewer
-than 20 pairs are marked exploratory: they claim nothing.
+that happened. *Query* is processor time of one cycle's selections over all sites, in the cycles
+after the random first labels (whose own few milliseconds are in it); *score* that of scoring the
+pools before them and of training a site's own models where a strategy asks for them, whatever else
+the machine was doing. *Worst site* is its final AUROC where it can be told. Fewer than 20 pairs are
+marked exploratory: they claim nothing.
 A budget policy shares the first labels, too, so its arms may begin otherwise.
 """
 

@@ -42,14 +42,14 @@ class Results:
             except ValueError:
                 continue
 
-    def keys(self) -> set[str]:
-        """Of the runs that have finished."""
-        return {line["key"] for line in self.lines() if line["kind"] == "run"}
+    def keys(self) -> set[tuple[str, str]]:
+        """Key and arm of the finished runs: `coreset` and `coreset@uniform` share a key."""
+        return {(line["key"], line["arm"]) for line in self.runs()}
 
     def runs(self) -> list[dict[str, Any]]:
-        """The finished runs, oldest first; of equal keys the last."""
-        found = {line["key"]: line for line in self.lines() if line["kind"] == "run"}
-        return list(found.values())
+        """The finished runs, oldest first; of equal keys and arms the last."""
+        finished = (line for line in self.lines() if line["kind"] == "run")
+        return list({(line["key"], line["arm"]): line for line in finished}.values())
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Every line of a kind."""

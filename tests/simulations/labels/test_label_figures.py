@@ -117,7 +117,7 @@ def test_areas_gains_and_shares_by_hand() -> None:
 
 def test_costs_by_hand() -> None:
     cost = figures(TRACKS["A"], two_arms()).costs["coreset"]
-    assert cost.query == pytest.approx(0.2)  # 0.6 s over three cycles
+    assert cost.query == pytest.approx(0.3)  # 0.6 s; it chose in two cycles, the first is random
     assert cost.report == pytest.approx(0.1)
     assert cost.megabytes == pytest.approx(1.5)
     assert cost.minutes == 120
@@ -206,7 +206,19 @@ def test_a_line_keeps_few_metrics_and_a_cut_line_is_left_out(tmp_path: Path) -> 
     results.add(line("random", 0, (0.6, 0.7, 0.8)))
     with results.path.open("a") as file:
         file.write('{"kind": "run", "key": "cut')
-    assert results.keys() == {"random-0"}
+    assert results.keys() == {("random-0", "random")}
+
+
+def test_uniform_by_name_and_by_default_are_runs_of_their_own(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.jsonl")
+    for arm in ("coreset", "coreset@uniform", "coreset@safe"):
+        key = "safe" if arm.endswith("safe") else "one study"
+        results.add(line(arm, 0, (0.6, 0.7, 0.8), key=key))
+    assert [x["arm"] for x in results.runs()] == ["coreset", "coreset@uniform", "coreset@safe"]
+    assert list(policies(TRACKS["A"], results.runs(), "coreset")) == [
+        "coreset@uniform",
+        "coreset@safe",
+    ]
 
 
 def test_the_page_tells_of_confirmations_and_of_what_failed(tmp_path: Path) -> None:
