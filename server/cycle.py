@@ -19,7 +19,6 @@ from protocol.records import (
     SiteEvaluation,
     SiteReport,
 )
-from protocol.seeds import Purpose, generator
 from protocol.steps import Reply, Selected
 from protocol.study import Study
 from server.events import Event, Notify
@@ -27,6 +26,7 @@ from server.federation import Federation
 from server.ledger import Ledger, Stage
 from server.models import ModelShelf
 from server.rooms import ReadingRooms
+from server.sharing import Sharing
 from strategies.chosen import Decisions
 
 R = TypeVar("R", SiteReport, Selected, SiteEvaluation)
@@ -75,10 +75,7 @@ def grants(
     committed = c.ledger.records(stage, Grant)
     if committed is not None:
         return committed
-    spent = sum(p.spent for record in past for p in record.progress.values())
-    budget = c.study.cycle_budget(cycle, spent)
-    rng = generator(c.study.seed, -1, cycle, 0, Purpose.ALLOCATE)
-    shared = c.decisions.policy.allocate(list(told.values()), past, budget, rng)
+    shared = Sharing(c.study, c.decisions.policy).of_cycle(cycle, told, past)
     c.ledger.commit(stage, shared)
     return shared
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from protocol.records import CycleRecord, Grant, SiteProgress, SiteReport
-from protocol.seeds import Purpose, generator
 from protocol.steps import Reply, Selected
 from server.account import TOP_UP, accounted, grants, together
 from server.cycle import Coordination
 from server.federation import QuorumLost
 from server.ledger import Stage
 from server.settling import by_site
+from server.sharing import Sharing
 
 _TOP_UP_SHARE = 0.25
 """Of the deadline: how long a top-up may take."""
@@ -159,8 +159,9 @@ class Reading:
         free = [report for report in free if report.capacity > 0]
         if returned <= 0 or not free:
             return {}
-        rng = generator(self.c.study.seed, -1, self.cycle, TOP_UP, Purpose.ALLOCATE)
-        shared = self.c.decisions.policy.allocate(free, self.past, returned, rng)
+        sharing = Sharing(self.c.study, self.c.decisions.policy)
+        read = {site for site, there in seen.items() if there.readings}
+        shared = sharing.of(self.cycle, TOP_UP, free, self.past, returned, read)
         return {
             site: replace(grant, reason=f"top-up of what slow sites returned: {grant.reason}")
             for site, grant in shared.items()

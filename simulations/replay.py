@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from protocol.records import CycleRecord, Grant, SiteReport
-from protocol.seeds import Purpose, generator
 from protocol.study import Study, parse
 from server import account
 from server.ledger import Ledger, Stage
+from server.sharing import Sharing
 from simulations.plan import Plan, PlanError, plan_of
 from strategies.chosen import decisions
 
@@ -69,7 +69,8 @@ def reallocated(path: Path, policy: str, sets: Sequence[str] = ()) -> list[Recom
     """Every cycle's grants of a ledger, recomputed by another policy.
 
     Each cycle is decided from the reports and the past that there were, not from what the other
-    policy would have led to. Its draws are those of the study's own seed.
+    policy would have led to. Its draws are those of the study's own seed. The rules are today's:
+    a ledger of a version that kept granting to silent sites shows what would be granted now.
 
     Args:
         path: of the `ledger.db`, read only; a study may be running.
@@ -115,10 +116,7 @@ def _cycles(ledger: Ledger, study: Study, other: Study) -> Iterator[Recomputed]:
         granted = ledger.records(Stage(cycle, "allocate"), Grant)
         if granted is None:  # the study is between its reports and its grants
             return
-        spent = sum(p.spent for record in past for p in record.progress.values())
-        rng = generator(study.seed, -1, cycle, 0, Purpose.ALLOCATE)
-        budget = study.cycle_budget(cycle, spent)
-        instead = policy.allocate(list(reports.values()), past, budget, rng)
+        instead = Sharing(study, policy).of_cycle(cycle, reports, past)
         for site in reports:
             now = instead[site]
             yield Recomputed(cycle, site, granted[site].count, now.count, now.reason)

@@ -42,6 +42,7 @@ def _overview() -> Iterator[str]:
     yield _ABOUT_QUERIES
     yield from _listed("query", QUERY)
     yield "\n## Budget policies (`budget.policy`)\n"
+    yield _ABOUT_BUDGETS
     yield from _listed("budget", BUDGET)
     for title, key, table in (
         ("Aggregators", "aggregation.name", AGGREGATION),
@@ -235,4 +236,11 @@ _ABOUT_QUERIES = (
     "pass), `scratch` is trained on the site's labels alone (at most 50 passes over them and 500 "
     "steps, and one pass over the pool). In the first cycle, and at a site without labels, the "
     "cold start is asked instead of a strategy that looks at them.\n"
+)
+
+_ABOUT_BUDGETS = (
+    "Whatever the policy, a site that read nothing of its last grant is asked for no more than "
+    "`budget.floor` (for one unit where that is 0) until it reads again, and the others share the "
+    "rest; its reason says so. In a private study, where sites do not tell what they have left "
+    "unread, no site counts as silent.\n"
 )

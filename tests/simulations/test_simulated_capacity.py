@@ -10,6 +10,7 @@ import pytest
 
 from protocol.study import StudyError, parse
 from simulations.plan import plan_of
+from simulations.replay import reallocated
 from simulations.simulate import simulate
 from simulations.splits import SplitError
 
@@ -45,6 +46,32 @@ def test_a_silent_site_spends_nothing_and_its_grants_come_back(tmp_path: Path) -
         assert cycle["returned"]["site-02"] == cycle["granted"]["site-02"]
     assert sum(sum(c["spent"].values()) for c in found) == 24  # the others go on with what it left
     assert len(found) > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["ucb", "learning-curve", "uniform"])
+def test_no_policy_pours_into_a_silent_site(tmp_path: Path, policy: str) -> None:
+    content = STUDY | {
+        "budget": {"total": 48, "per_cycle": 12, "policy": policy, "exploration": 0.5},
+        "simulation": STUDY["simulation"] | {"sites": 3, "silent": {"site-02": 2}},
+    }
+    plan = plan_of(parse(content), "phantom", ["random"], [0])
+    simulate(plan, tmp_path, lambda task, event: None)
+    run = tmp_path / "random" / "seed-0"
+    found = [json.loads(line) for line in (run / "cycles.jsonl").read_text().splitlines()][1:]
+    assert found[2]["granted"]["site-02"] == found[2]["returned"]["site-02"] > 1
+    assert len(found) >= 5
+    for cycle in found[3:]:
+        assert cycle["granted"]["site-02"] <= 1
+    assert "read nothing of the" in found[3]["reasons"]["site-02"]
+    again = reallocated(run / "ledger.db", policy)
+    assert [r.instead for r in again] == [r.granted for r in again]
+
+
+@pytest.mark.slow
+def test_a_study_whose_readers_are_all_silent_ends(tmp_path: Path) -> None:
+    found = cycles(tmp_path, silent={"site-01": 1, "site-02": 1})
+    assert [sum(c["spent"].values()) for c in found] == [8, 0]
 
 
 @pytest.mark.slow
