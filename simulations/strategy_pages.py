@@ -177,12 +177,13 @@ def _measured(kind: str, name: str) -> Iterator[str]:
             where = f"{x['track']}, {x['title']} | {x['cell']}, {x['split']}"
             yield f"| {where} | {x['seeds']} | {gain} | {x['verdict']} | {x['query_seconds']} |"
         return
-    yield "| track | cell, split | with | pairs | over uniform | lower bound | moved | saved |"
-    yield "| --- " * 8 + "|"
+    yield "| track | cell, split | with | pairs | gain | lower bound | safe | moved | saved |"
+    yield "| --- " * 9 + "|"
     for x in lines:
         lower = "-" if x["lower"] is None else f"{x['lower']:+.4f}"
         where = f"{x['track']}, {x['title']} | {x['cell']}, {x['split']} | `{x['strategy']}`"
-        more = f"{lower} | {x['moved']:.1%} | {x['saved']:.1%}"
+        saved = "-" if x["saved"] is None else f"{x['saved']:.1%}"
+        more = f"{lower} | {x['safe']} | {x['moved']:.1%} | {saved}"
         yield f"| {where} | {x['seeds']} | {x['mean']:+.4f} | {more} |"
 
 

@@ -18,6 +18,10 @@ from simulations.results.paired import Paired, correct, pair
 from simulations.results.records import Run, Runs, is_bound
 
 REFERENCE = "random"
+
+CLAIMED = 20
+"""Pairs below which a table is exploratory."""
+
 _RUN: TypeAdapter[Run] = TypeAdapter(Run)
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from simulations.benchmarks.labels.figures import Figures, figures
-from simulations.benchmarks.labels.policies import HARM, PolicyFigures, policies
+from simulations.benchmarks.labels.gained import costs, gains
+from simulations.benchmarks.labels.policies import policies
+from simulations.benchmarks.labels.policy_table import COLUMNS, policy_table
 from simulations.benchmarks.labels.recipe import ABOUT, CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import TRACKS, Track, track_of
-from simulations.results.outcomes import Arm, Summary
-from simulations.results.paired import LEVEL, Paired
-
-CLAIMED = 20
-"""Pairs below which a table is exploratory."""
 
 _HEAD = """# Label efficiency
 
@@ -52,8 +49,9 @@ class Group:
 
 def page(results: Results) -> str:
     """The whole page."""
-    parts = [_HEAD]
     groups = grouped(results)
+    shared = any("@" in str(line["arm"]) for group in groups for line in group.lines)
+    parts = [_HEAD, *([COLUMNS] if shared else [])]
     for scored_on, title in (("test", "Confirmation"), ("val", "Development")):
         found = [g for g in groups if g.scored_on == scored_on]
         if found:
@@ -96,7 +94,7 @@ def _table(group: Group) -> str:
     for strategy in strategies:
         found = policies(group.track, group.lines, strategy)
         if found:
-            said += [*_policies(strategy, found), ""]
+            said += [*policy_table(strategy, found), ""]
     return "\n".join(said)
 
 
@@ -106,90 +104,6 @@ def _seeds(numbers: Figures) -> str:
     if numbers.left_out:
         words += f"; {numbers.left_out} runs of older code that began otherwise are left out"
     return words + "."
-
-
-def gains(numbers: Figures) -> Iterator[str]:
-    """The table of what was reached, best AUBC first, the bound last."""
-    yield (
-        "| arm | n | AUBC | gain | wins | p | verdict | final | of full | 98 % | 99 % | "
-        "worst site | worst log-loss | rarest class |"
-    )
-    yield "| --- " * 14 + "|"
-    for arm in sorted(numbers.arms, key=lambda a: (a.is_bound, -(a.aubc.mean if a.aubc else 0))):
-        loss = next(x for x in numbers.losses if x.name == arm.name)
-        paired = numbers.aubc.get(arm.name)
-        cells = [
-            f"`{arm.name}`",
-            str(len(arm.outcomes)),
-            "-" if arm.is_bound else _mean(arm.aubc),
-            *_against(paired),
-            _mean(arm.final),
-            "-" if arm.is_bound or not arm.share_of_bound else f"{arm.share_of_bound.mean:.1%}",
-            *(_reached(arm, share) for share in (0.98, 0.99)),
-            _mean(arm.worst_final),
-            _mean(loss.worst_final),
-            _rarest(arm),
-        ]
-        yield f"| {' | '.join(cells)} |"
-
-
-def verdict(paired: Paired) -> str:
-    """Win, tie or lose by the corrected test; exploratory with fewer than 20 pairs."""
-    if len(paired.seeds) < CLAIMED:
-        return "exploratory"
-    if paired.holm_p >= LEVEL:
-        return "tie"
-    return "win" if paired.shift > 0 else "lose"
-
-
-def _against(paired: Paired | None) -> list[str]:
-    if paired is None:
-        return ["-", "-", "-", "-"]
-    low, high = paired.shift_interval
-    return [
-        f"{paired.shift:+.4f} ({low:+.4f} to {high:+.4f})",
-        f"{paired.wins}/{len(paired.seeds)}",
-        f"{paired.holm_p:.3f}",
-        verdict(paired),
-    ]
-
-
-def costs(numbers: Figures) -> Iterator[str]:
-    """The table of what the arms cost."""
-    yield "| arm | query s | score s | physician minutes | MB sent | run s |"
-    yield "| --- " * 6 + "|"
-    for arm in numbers.arms:
-        cost = numbers.costs[arm.name]
-        yield (
-            f"| `{arm.name}` | {cost.query:.2f} | {cost.report:.2f} | {cost.minutes:.0f} | "
-            f"{cost.megabytes:.0f} | {cost.wall:.0f} |"
-        )
-
-
-def _policies(strategy: str, found: Mapping[str, PolicyFigures]) -> Iterator[str]:
-    yield f"Budget policies with `{strategy}`, against uniform:\n"
-    yield (
-        "| policy | n | mean AUBC difference | lower bound | never under "
-        f"{HARM} | worst log-loss | budget moved | minutes saved | held |"
-    )
-    yield "| --- " * 9 + "|"
-    for arm, numbers in found.items():
-        n = len(numbers.paired.seeds)
-        safe = "exploratory"
-        if n >= CLAIMED and numbers.lower is not None:
-            safe = "yes" if numbers.lower > HARM else "no"
-        cells = [
-            f"`{arm.partition('@')[2]}`",
-            str(n),
-            f"{numbers.paired.mean:+.4f}",
-            "-" if numbers.lower is None else f"{numbers.lower:+.4f}",
-            safe,
-            "-" if numbers.final_loss is None else f"{numbers.final_loss:+.3f}",
-            f"{numbers.moved:.1%}",
-            f"{numbers.saved:.1%}",
-            f"{numbers.held}/{n}",
-        ]
-        yield f"| {' | '.join(cells)} |"
 
 
 def _log(results: Results) -> Iterator[str]:
@@ -212,25 +126,3 @@ def _log(results: Results) -> Iterator[str]:
             f"* {line['when']}: track {line['track']}, {line['cell']}, {line['scored_on']}, "
             f"`{line['arm']}`, seed {line['seed']}: {line['error'].splitlines()[0][:160]}"
         )
-
-
-def _mean(summary: Summary | None) -> str:
-    if summary is None:
-        return "-"
-    if summary.interval is None:
-        return f"{summary.mean:.4f}"
-    return f"{summary.mean:.4f} ± {(summary.interval[1] - summary.interval[0]) / 2:.4f}"
-
-
-def _reached(arm: Arm, share: float) -> str:
-    if arm.is_bound or not any(share in o.reached for o in arm.outcomes):
-        return "-"
-    found, count = arm.reached(share)
-    words = "never" if found is None else str(found.labels)
-    return f"{words} ({count}/{len(arm.outcomes)})"
-
-
-def _rarest(arm: Arm) -> str:
-    """The mean share, among its labels, of the class that has fewest there."""
-    shares: Sequence[float] = [min(o.shares) for o in arm.outcomes if o.shares]
-    return f"{sum(shares) / len(shares):.0%}" if shares else "-"

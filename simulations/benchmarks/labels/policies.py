@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 
-from simulations.benchmarks.labels.figures import Figures, figures, runs_of
+from simulations.benchmarks.labels.figures import CLAIMED, Figures, figures, runs_of
 from simulations.benchmarks.labels.tracks import Track
 from simulations.results.curves import curve, reach
 from simulations.results.paired import Paired
@@ -15,6 +15,9 @@ from simulations.results.records import Run
 
 HARM = -0.005
 """The lower bound that a safe policy's mean difference must stay above."""
+
+MORE_LOSS = 0.01
+"""How far the mean of the worst site's final log-loss may be above uniform's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +30,28 @@ class PolicyFigures:
         final_loss: mean difference of the worst site's final log-loss; None where not measured.
         moved: mean share of a cycle's budget that went elsewhere than uniform's, cycles after the
             first.
-        saved: mean share of uniform's physician minutes that were not needed to hold the AUROC at
-            which uniform ended; a seed that did not hold it saved nothing.
+        saved: median of `saving` over the seeds; None where half of them or more did not hold the
+            goal, or none can tell.
         held: seeds that held it.
+        told: seeds that can tell.
     """
 
     paired: Paired
     lower: float | None
     final_loss: float | None
     moved: float
-    saved: float
+    saved: float | None
     held: int
+    told: int
+
+    @property
+    def safe(self) -> str:
+        """Yes or no to both conditions of a safe policy; exploratory with fewer than 20 pairs."""
+        if len(self.paired.seeds) < CLAIMED or self.lower is None:
+            return "exploratory"
+        if self.final_loss is None:
+            return "cannot tell"
+        return "yes" if self.lower > HARM and self.final_loss <= MORE_LOSS else "no"
 
 
 def policies(
@@ -58,14 +72,17 @@ def _against(
     numbers: Figures, paired: Paired, runs: Mapping[tuple[str, int], Run]
 ) -> PolicyFigures:
     pairs = [(runs[paired.arm, s], runs[paired.reference, s]) for s in paired.seeds]
-    spared = [saving(arm, uniform, numbers.track) for arm, uniform in pairs]
+    found = [saving(arm, uniform, numbers.track) for arm, uniform in pairs]
+    spared = [s for s in found if s is not None]
+    middle = median(spared) if spared else -math.inf
     return PolicyFigures(
         paired=paired,
         lower=lower_bound(paired.differences),
         final_loss=_loss(numbers, paired),
         moved=fmean(moved(arm) for arm, _ in pairs),
-        saved=fmean(s or 0.0 for s in spared),
-        held=sum(s is not None for s in spared),
+        saved=middle if math.isfinite(middle) else None,
+        held=sum(math.isfinite(s) for s in spared),
+        told=len(spared),
     )
 
 
@@ -80,32 +97,46 @@ def lower_bound(differences: Sequence[float]) -> float | None:
 
 
 def moved(run: Run) -> float:
-    """Half the absolute differences between a cycle's grants and equal ones, as a share; a mean."""
+    """The share of a cycle's budget that uniform would have given another site; a mean.
+
+    Uniform's grants are equal, and one more for some sites where the budget is no multiple of
+    their number: which ones moves nothing.
+    """
     shares = []
     for cycle in run.evaluations[1:]:
-        counts = list(cycle.granted.values())
+        counts = sorted(cycle.granted.values(), reverse=True)
         total = sum(counts)
         if total:
-            equal = total / len(counts)
-            excess = sum(max(0.0, abs(c - equal) - 0.5) for c in counts)  # rounding moves nothing
+            equal, more = divmod(total, len(counts))
+            excess = sum(abs(c - equal - (i < more)) for i, c in enumerate(counts))
             shares.append(excess / 2 / total)
     return fmean(shares) if shares else 0.0
 
 
 def saving(run: Run, uniform: Run, track: Track) -> float | None:
-    """The share of uniform's minutes that a run did not need for uniform's final AUROC, or None."""
+    """The share of uniform's minutes to a goal that a run did not need for the same goal.
+
+    The goal is the AUROC that uniform has at its whole budget. Both sides count the minutes until
+    they first reach it and hold it, so that a run which is uniform saves exactly 0.
+
+    Returns:
+        Minus infinity where the run does not hold it; None where uniform has no
+            AUROC or no minutes.
+    """
     goal = curve(uniform, "locked", track.scope, "auroc")
     line = curve(run, "locked", track.scope, "auroc")
-    if not goal.values.size or not line.values.size:
+    if not goal.values.size:
         return None
-    found = reach(line, float(goal.values[-1]), "auroc")
-    if found is None or not uniform.cycles[-1].minutes:
+    took, theirs = (reach(x, float(goal.values[-1]), "auroc") for x in (line, goal))
+    if theirs is None or not theirs.minutes:
         return None
-    return 1 - found.minutes / uniform.cycles[-1].minutes
+    if took is None:
+        return -math.inf
+    return 1 - took.minutes / theirs.minutes
 
 
 def _loss(numbers: Figures, paired: Paired) -> float | None:
     arms = {arm.name: arm.by_seed("worst_final") for arm in numbers.losses}
     ours, theirs = arms[paired.arm], arms[paired.reference]
     found = [ours[s] - theirs[s] for s in paired.seeds if s in ours and s in theirs]
-    return fmean(found) if found else None
+    return round(fmean(found), 12) if found else None  # so that 0.01 is 0.01

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from simulations.benchmarks.labels.figures import figures
-from simulations.benchmarks.labels.page import Group, grouped, verdict
+from simulations.benchmarks.labels.page import Group, grouped
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.results import Results
+from simulations.benchmarks.labels.shown import verdict
 
 SUMMARY = Path(__file__).with_name("measured.json")
 """Committed; written together with the benchmark's page."""
@@ -57,19 +58,25 @@ def _arms(group: Group) -> list[dict[str, Any]]:
 def _policies(group: Group, strategy: str) -> list[dict[str, Any]]:
     found = []
     for arm, numbers in policies(group.track, group.lines, strategy).items():
-        lower = None if numbers.lower is None else round(numbers.lower, _DIGITS)
         found.append(
             {
                 "strategy": strategy,
                 "policy": arm.partition("@")[2],
                 "seeds": len(numbers.paired.seeds),
                 "mean": round(numbers.paired.mean, _DIGITS),
-                "lower": lower,
+                "lower": _rounded_or_none(numbers.lower, _DIGITS),
+                "worst_loss": _rounded_or_none(numbers.final_loss, _DIGITS),
+                "safe": numbers.safe,
                 "moved": round(numbers.moved, 3),
-                "saved": round(numbers.saved, 3),
+                "saved": _rounded_or_none(numbers.saved, 3),
+                "held": numbers.held,
             }
         )
     return found
+
+
+def _rounded_or_none(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
