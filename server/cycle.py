@@ -75,7 +75,7 @@ def grants(
     committed = c.ledger.records(stage, Grant)
     if committed is not None:
         return committed
-    shared = Sharing(c.study, c.decisions.policy).of_cycle(cycle, told, past)
+    shared = Sharing(c.study, c.decisions.policy, c.ledger).of_cycle(cycle, told, past)
     c.ledger.commit(stage, shared)
     return shared
 

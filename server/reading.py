@@ -159,7 +159,7 @@ class Reading:
         free = [report for report in free if report.capacity > 0]
         if returned <= 0 or not free:
             return {}
-        sharing = Sharing(self.c.study, self.c.decisions.policy)
+        sharing = Sharing(self.c.study, self.c.decisions.policy, self.c.ledger)
         read = {site for site, there in seen.items() if there.readings}
         shared = sharing.of(self.cycle, TOP_UP, free, self.past, returned, read)
         return {

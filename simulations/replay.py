@@ -116,7 +116,7 @@ def _cycles(ledger: Ledger, study: Study, other: Study) -> Iterator[Recomputed]:
         granted = ledger.records(Stage(cycle, "allocate"), Grant)
         if granted is None:  # the study is between its reports and its grants
             return
-        instead = Sharing(study, policy).of_cycle(cycle, reports, past)
+        instead = Sharing(study, policy, ledger).of_cycle(cycle, reports, past)
         for site in reports:
             now = instead[site]
             yield Recomputed(cycle, site, granted[site].count, now.count, now.reason)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from protocol.clusters import NAME
 from protocol.secagg import LEAST_SITES
 from protocol.study import Study, StudyError
 from strategies.aggregation import AGGREGATION, Aggregator
@@ -84,10 +85,12 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
         "aggregation.name", AGGREGATION, study.aggregation.name, study.aggregation.arguments
     )
     _check_secure(study, aggregator)
+    policy = chosen("budget.policy", BUDGET, budget.policy, floor)
+    _check_clusters(study, policy)
     return Decisions(
         query=_weighted(study, strategy),
         cold_start=cold_start,
-        policy=chosen("budget.policy", BUDGET, budget.policy, floor),
+        policy=policy,
         aggregator=aggregator,
         consensus=chosen("reading.consensus", CONSENSUS, reading.consensus, kind),
         stopping=chosen("stopping.rule", STOPPING, study.stopping.rule, study.stopping.arguments),
@@ -149,6 +152,15 @@ def _check_secure(study: Study, aggregator: Aggregator) -> None:
             f"aggregation.secure = true: aggregation.name = {study.aggregation.name!r} compares "
             "the sites' own updates, which a sum hides; accepted with it is one of "
             f"{', '.join(summing)}"
+        )
+
+
+def _check_clusters(study: Study, policy: BudgetPolicy) -> None:
+    """Refuse a policy that reads clusters where no site tells of any after the first cycle."""
+    if getattr(policy, "by_clusters", False) and study.query.strategy != NAME:
+        raise StudyError(
+            f"budget.policy = {study.budget.policy!r}: it reads clusters that the sites tell of "
+            f"for query.strategy = {NAME!r} alone, accepted is that strategy, or another policy"
         )
 
 

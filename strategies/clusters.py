@@ -42,10 +42,14 @@ class Shared:
     Attributes:
         centres: (clusters, d).
         turns: (sites, clusters) of each site the clusters in the order in which it should ask.
+        cases: (sites, clusters) that each site has told of in each.
+        labels: (sites, clusters) how many of these have one.
     """
 
     centres: NDArray[np.float32]
     turns: NDArray[np.int64]
+    cases: NDArray[np.int64]
+    labels: NDArray[np.int64]
 
 
 def cells(
@@ -90,9 +94,10 @@ def shared(told: Sequence[Cells], clusters: int, rng: np.random.Generator) -> Sh
     of_site = np.repeat(np.arange(len(told)), [len(site.cases) for site in told])
     cases = np.zeros((len(told), len(centres)), dtype=np.int64)
     np.add.at(cases, (of_site, assigned), weights)
-    labels = np.zeros(len(centres), dtype=np.int64)
-    np.add.at(labels, assigned, np.concatenate([site.labels for site in told]))
-    return Shared(centres.astype(np.float32), _turns(cases, labels))
+    labels = np.zeros_like(cases)
+    np.add.at(labels, (of_site, assigned), np.concatenate([site.labels for site in told]))
+    turns = _turns(cases, labels.sum(axis=0))
+    return Shared(centres.astype(np.float32), turns, cases, labels)
 
 
 def _turns(cases: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:

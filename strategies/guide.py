@@ -177,6 +177,11 @@ BUDGET_USE: Mapping[str, Use] = {
         "A class that lacks labels at most sites, and sites that differ in having it.",
         _LIGHT,
     ),
+    "coverage-deficit": Use(
+        "With `federated-typiclust`: kinds of cases that few sites have and nobody has labeled "
+        "yet. It looks at kinds alone, not at whether the model errs on them.",
+        "Nothing at the sites beside the strategy; k-means over the told clusters at the server.",
+    ),
     "learning-curve": Use(
         "Long studies with an exploration share, unequal minutes per reading, and enough cycles "
         "for a curve: more losses than sites and two more.",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from strategies.budget.bandits import UCB, Thompson
 from strategies.budget.class_deficit import ClassDeficit
+from strategies.budget.coverage_deficit import CoverageDeficit
 from strategies.budget.hours import Hours
 from strategies.budget.learning_curve import LearningCurve
 from strategies.budget.neyman import Neyman
@@ -17,6 +18,7 @@ from strategies.budget.worst_site import WorstSite
 
 BUDGET: Mapping[str, Callable[..., BudgetPolicy]] = {
     "class-deficit": ClassDeficit,
+    "coverage-deficit": CoverageDeficit,
     "hours": Hours,
     "learning-curve": LearningCurve,
     "neyman": Neyman,
@@ -35,6 +37,7 @@ __all__ = [
     "UCB",
     "BudgetPolicy",
     "ClassDeficit",
+    "CoverageDeficit",
     "Hours",
     "LearningCurve",
     "Neyman",

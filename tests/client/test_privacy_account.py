@@ -267,6 +267,10 @@ def test_privacy_account_the_audit_log_carries_the_total(site: Site) -> None:
         ({"training": {"start": "warm", "loss": "evidential"}}, "training.loss"),
         ({"task": {"kind": "multi-label", "classes": CLASSES}}, "task.kind"),
         ({"budget": {"total": 24, "per_cycle": 12, "policy": "ucb"}}, "budget.policy"),
+        (
+            {"budget": {"total": 24, "per_cycle": 12, "policy": "coverage-deficit"}},
+            "budget.policy = 'coverage-deficit': it reads what a private study's sites do not tell",
+        ),
         ({"reading": {"consensus": "dawid-skene"}}, "reading.consensus"),
     ],
 )

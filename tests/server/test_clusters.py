@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -15,11 +16,13 @@ from client.opening import open_home
 from client.store.step_shelf import StepRefused
 from protocol.clusters import CENTRES, TAKE, TELL, TURNS, SiteClusters
 from protocol.egress import Asking, KeptBack, described, release
-from protocol.records import StepKey
+from protocol.records import Grant, StepKey
 from protocol.steps import Code, StepRequest
 from protocol.study import StudyError
 from server.events import Event
 from server.ledger import Ledger, Stage
+from server.merging import merged
+from simulations.replay import reallocated
 from strategies.chosen import decisions
 
 World = Any
@@ -69,6 +72,34 @@ def test_each_site_gets_the_same_clusters_and_an_order_of_its_own(
     assert all(sorted(order) == list(range(len(centres[0]))) for order in turns)
     assert len({tuple(order) for order in turns}) > 1
     assert "SiteClusters" in {row.record for row in described(made.study, 100)}
+
+
+@pytest.mark.slow
+def test_coverage_deficit_shares_by_the_clusters_and_is_recomputed_from_the_ledger(
+    world: Callable[..., World], pools: tuple[int, ...]
+) -> None:
+    made = world(*CLUSTERS, "budget.policy=coverage-deficit", pools=pools)
+    made.run()
+    ledger = ledger_of(made)
+    with closing(ledger.connection):
+        first, second = (ledger.records(Stage(c, "allocate"), Grant) or {} for c in (0, 1))
+        told = ledger.records(Stage(1, "cluster", TELL), SiteClusters)
+        assert told is not None
+        clusters = merged(made.study, 1, ledger.sites(), told)
+    assert clusters is not None
+    assert clusters.labels.sum() <= 24  # of the first cycle; those in small clusters are not told
+    assert all("no clusters are told in this cycle" in g.reason for g in first.values())
+    for site, cases, labels in zip(second, clusters.cases, clusters.labels, strict=True):
+        said = re.search(
+            r"(\d+) unlabeled cases in the (\d+) of (\d+) clusters", second[site].reason
+        )
+        assert said is not None, second[site].reason
+        assert int(said[3]) == len(clusters.centres)
+        assert int(said[1]) <= (cases - labels).sum()
+    again = reallocated(made.folder / "server" / "ledger.db", "coverage-deficit")
+    assert [(r.instead, r.reason) for r in again] == [
+        (g.count, g.reason) for g in (*first.values(), *second.values())
+    ]
 
 
 @pytest.mark.slow

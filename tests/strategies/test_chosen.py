@@ -63,7 +63,10 @@ def test_arguments_and_the_studys_own_settings_arrive() -> None:
     + [("stopping", "rule", n) for n in sorted(STOPPING)],
 )
 def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str) -> None:
-    decisions(study({table: {key: row}, "network": {"name": "tiny-cnn", "dropout": 0.2}}))
+    changes: dict[str, Any] = {table: {key: row}, "network": {"name": "tiny-cnn", "dropout": 0.2}}
+    if row == "coverage-deficit":
+        changes["query"] = {"strategy": "federated-typiclust"}
+    decisions(study(changes))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,12 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
         ),
         (
             {"budget": {"policy": "fair"}},
-            "budget.policy = 'fair': accepted is one of class-deficit, hours, ",
+            "budget.policy = 'fair': accepted is one of class-deficit, coverage-deficit, ",
+        ),
+        (
+            {"budget": {"policy": "coverage-deficit"}},
+            "budget.policy = 'coverage-deficit': it reads clusters that the sites tell of for "
+            "query.strategy = 'federated-typiclust' alone, accepted is that strategy, or another ",
         ),
         (
             {"aggregation": {"name": "sum"}},

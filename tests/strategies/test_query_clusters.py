@@ -86,6 +86,8 @@ def test_turns_by_hand() -> None:
     # second has more, and each has got one.
     assert found.turns[0].tolist() == [up, right, left]
     assert found.turns[1].tolist() == [left, right, up]
+    assert found.cases[:, [right, up, left]].tolist() == [[10, 30, 0], [40, 5, 8]]
+    assert found.labels[:, [right, up, left]].tolist() == [[2, 0, 0], [0, 0, 0]]
 
 
 @given(seed=st.integers(0, 10**6), clusters=st.integers(1, 6))

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from protocol.records import CycleRecord, Grant, SiteProgress
 from protocol.study import parse
+from server.ledger import Ledger
 from server.sharing import Sharing
 from simulations.examples import FewestLabels
 from strategies.budget import BUDGET, Safe, Uniform
@@ -145,8 +147,11 @@ def test_the_cycles_of_a_study_never_pour_into_a_silent_site(tell: Callable[...,
         }
     )
     told = fallen_silent(tell(LOSSES), {"c"}, since=2)
+    no_ledger = cast(
+        "Ledger", SimpleNamespace(records=lambda *asked: None, sites=lambda: list("abc"))
+    )
     for name in BUDGET:
-        sharing = Sharing(study, BUDGET[name](floor=2))
+        sharing = Sharing(study, BUDGET[name](floor=2), no_ledger)
         found = sharing.of_cycle(5, {r.site: r for r in told[0]}, told[1])
         assert found["c"].count == 2, name
         assert sum(g.count for g in found.values()) == 32
