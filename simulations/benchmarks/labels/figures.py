@@ -53,10 +53,13 @@ class Figures:
         track: whose.
         arms: in the order first run, the bound last.
         losses: the same arms measured by log-loss, in the same order.
-        aubc, final: every arm but the bound against the reference, Holm-corrected.
+        aubc, final, worst: every arm but the bound against the reference, Holm-corrected: AUROC
+            over the budget, at its end, and at its end at the site where it is lowest.
+        worst_loss: the same of log-loss at the end at the site where it is highest.
         costs: by arm.
         left_out: runs that did not begin as the newest of their seed did.
-        codes: how many versions of the code the runs are of.
+        codes: the most versions of its code that one arm's runs are of; arms differ in their code.
+        commits: how many commits all the runs are of.
     """
 
     track: Track
@@ -64,9 +67,12 @@ class Figures:
     losses: tuple[Arm, ...]
     aubc: Mapping[str, Paired]
     final: Mapping[str, Paired]
+    worst: Mapping[str, Paired]
+    worst_loss: Mapping[str, Paired]
     costs: Mapping[str, Cost]
     left_out: int
     codes: int
+    commits: int
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -88,15 +94,20 @@ def figures(
     kept, left_out = alike(list(newest.values()))
     runs = runs_of(kept)
     arms = _arms(runs, Choice(metric="auroc", scope=track.scope))
+    losses = _arms(runs, Choice(metric="log_loss", scope=track.scope))
+    versions = {(line["arm"], line["code"]) for line in kept}
     return Figures(
         track=track,
         arms=arms,
-        losses=_arms(runs, Choice(metric="log_loss", scope=track.scope)),
+        losses=losses,
         aubc=_paired(arms, "aubc", reference),
         final=_paired(arms, "final", reference),
+        worst=_paired(arms, "worst_final", reference),
+        worst_loss=_paired(losses, "worst_final", reference, lower_is_better=True),
         costs={arm: _cost([x for x in kept if x["arm"] == arm]) for arm in runs.arms},
         left_out=left_out,
-        codes=len({line["code"] for line in kept}),
+        codes=max(Counter(arm for arm, _ in versions).values(), default=0),
+        commits=len({line["git"] for line in kept}),
     )
 
 
@@ -167,13 +178,21 @@ def _arms(runs: Runs, choice: Choice) -> tuple[Arm, ...]:
     )
 
 
-def _paired(arms: Sequence[Arm], measure: str, reference: str) -> dict[str, Paired]:
+def _paired(
+    arms: Sequence[Arm], measure: str, reference: str, *, lower_is_better: bool = False
+) -> dict[str, Paired]:
     """Every arm but the bound against the reference."""
     against = next((arm for arm in arms if arm.name == reference), None)
     if against is None:
         return {}
     found = [
-        pair((arm.name, reference), measure, arm.by_seed(measure), against.by_seed(measure))
+        pair(
+            (arm.name, reference),
+            measure,
+            arm.by_seed(measure),
+            against.by_seed(measure),
+            lower_is_better,
+        )
         for arm in arms
         if arm is not against and not arm.is_bound
     ]

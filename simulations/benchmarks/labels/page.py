@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simulations.benchmarks.labels import gained, ours, policy_table
 from simulations.benchmarks.labels.figures import Figures, figures
-from simulations.benchmarks.labels.gained import costs, gains
 from simulations.benchmarks.labels.policies import policies
-from simulations.benchmarks.labels.policy_table import COLUMNS, policy_table
 from simulations.benchmarks.labels.recipe import ABOUT, CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import TRACKS, Track, track_of
@@ -51,7 +50,7 @@ def page(results: Results) -> str:
     """The whole page."""
     groups = grouped(results)
     shared = any("@" in str(line["arm"]) for group in groups for line in group.lines)
-    parts = [_HEAD, *([COLUMNS] if shared else [])]
+    parts = [_HEAD, gained.COLUMNS, ours.COLUMNS, *([policy_table.COLUMNS] if shared else [])]
     for scored_on, title in (("test", "Confirmation"), ("val", "Development")):
         found = [g for g in groups if g.scored_on == scored_on]
         if found:
@@ -87,14 +86,15 @@ def _table(group: Group) -> str:
     numbers = figures(group.track, group.lines)
     title = f"### Track {group.track.name}, {group.cell}: {group.track.title}\n"
     said = [title, f"{ABOUT[group.cell][0].upper()}{ABOUT[group.cell][1:]}. {_seeds(numbers)}\n"]
-    said += [*gains(numbers), "", *costs(numbers), ""]
+    said += [*gained.gains(numbers), "", *gained.ends(numbers), ""]
+    said += [*ours.against_published(numbers.arms), *gained.costs(numbers), ""]
     strategies = dict.fromkeys(
         str(x["arm"]).partition("@")[0] for x in group.lines if "@" in str(x["arm"])
     )
     for strategy in strategies:
         found = policies(group.track, group.lines, strategy)
         if found:
-            said += [*policy_table(strategy, found), ""]
+            said += [*policy_table.policy_table(strategy, found), ""]
     return "\n".join(said)
 
 
@@ -103,7 +103,9 @@ def _seeds(numbers: Figures) -> str:
     words = "1 seed" if count == 1 else f"{count} seeds"
     if numbers.left_out:
         words += f"; {numbers.left_out} runs of older code that began otherwise are left out"
-    return words + "."
+    versions = "1 version" if numbers.codes == 1 else f"up to {numbers.codes} versions"
+    commits = "1 commit" if numbers.commits == 1 else f"{numbers.commits} commits"
+    return f"{words}. An arm's runs are of {versions} of its code, all runs of {commits}."
 
 
 def _log(results: Results) -> Iterator[str]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import pytest
 from protocol.study import document
 from simulations.benchmarks.labels.code import closure, tree, version
 from simulations.benchmarks.labels.figures import alike, figures
+from simulations.benchmarks.labels.gained import early, ends
+from simulations.benchmarks.labels.ours import against_published, duels
 from simulations.benchmarks.labels.page import page
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.results import Results, trimmed
@@ -125,6 +127,86 @@ def test_the_page_tells_of_confirmations_and_of_what_failed(
     assert "seeds 100-119, arms random, ward" in text
     assert "`ward`, seed 3: Broken: it" in text
     assert text == page(results)
+
+
+def many(line: Make, arms: Mapping[str, tuple[float, ...]], pairs: int) -> Lines:
+    """Every arm with its curve on so many seeds, and the bound."""
+    curves = {**arms, "full": (0.9, 0.9, 0.9)}
+    return [line(name, seed, curve) for seed in range(pairs) for name, curve in curves.items()]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        (20, ("ward above", "no difference shown", "ward below")),
+        (19, ("exploratory",) * 3),
+    ],
+)
+def test_ours_is_held_against_every_published_method_of_the_table(
+    pairs: int, said: tuple[str, str, str], line: Make, tmp_path: Path
+) -> None:
+    curves = {"ward": (0.6, 0.8, 0.9), "logo": (0.6, 0.7, 0.8), "badge": (0.6, 0.8, 0.9)}
+    curves |= {"feal+training.loss=evidential": (0.6, 0.85, 0.95), "entropy": (0.6, 0.7, 0.8)}
+    results = Results(tmp_path / "results.jsonl")
+    for made in many(line, curves, pairs):
+        results.add(made)
+    text = page(results)
+    for arm, words in zip(("logo", "badge", "feal+training.loss=evidential"), said, strict=True):
+        for measure in ("AUBC", "final AUROC", "worst site's final AUROC"):
+            (row,) = [x for x in text.splitlines() if x.startswith(f"| {measure} | `{arm}` |")]
+            assert row.endswith(f"| {words} |"), row
+    assert "| AUBC | `entropy` |" not in text  # none of the published ones that count
+    few = many(line, {"ward": (0.6, 0.7, 0.9), "logo": (0.6, 0.7, 0.8)}, 3)
+    (logo,) = duels(figures(TRACKS["A"], few).arms, "final")
+    assert logo.shift == pytest.approx(0.1)  # ours minus the method
+
+
+def test_a_table_without_ours_is_held_against_random_alone(two_arms: Lines) -> None:
+    assert list(against_published(figures(TRACKS["A"], two_arms).arms)) == []
+
+
+def test_every_measure_of_the_end_is_tested_and_less_log_loss_is_better(line: Make) -> None:
+    curves = {"random": (0.6, 0.7, 0.8), "ward": (0.6, 0.8, 0.9)}
+    numbers = figures(TRACKS["A"], many(line, curves, 20))
+    assert numbers.final["ward"].shift == pytest.approx(0.1)
+    assert numbers.worst["ward"].shift == pytest.approx(0.1)
+    assert numbers.worst_loss["ward"].shift == pytest.approx(-0.1)
+    (row,) = [x for x in ends(numbers) if x.startswith("| `ward`")]
+    assert row.count("| 20/20 | 0.000 | win |") == 3
+
+
+def test_the_share_by_72_labels_is_of_the_seeds_that_have_a_bound(line: Make) -> None:
+    lines = [
+        *(line("random", s, curve) for s, curve in enumerate([
+            (0.6, 0.9, 0.9),  # at 72, and held
+            (0.6, 0.9, 0.8),  # at 72, and lost again
+            (0.6, 0.8, 0.9),  # at 120
+            (0.9, 0.9, 0.8),  # at 24
+            (0.9, 0.9, 0.9),  # without a bound
+        ])),
+        *(line("full", s, (0.9, 0.9, 0.9)) for s in range(4)),
+    ]  # fmt: skip
+    arm = figures(TRACKS["A"], lines).arms[0]
+    assert early(arm) == (2, 4)
+    assert early(arm, labels=120) == (3, 4)
+
+
+def test_versions_are_counted_within_an_arm_and_commits_over_the_table(
+    two_arms: Lines, tmp_path: Path
+) -> None:
+    for made in two_arms:
+        made |= {"code": f"of {made['arm']}", "git": "one"}  # every strategy has code of its own
+    numbers = figures(TRACKS["A"], two_arms)
+    assert (numbers.codes, numbers.commits) == (1, 1)
+    two_arms[1] |= {"code": "older coreset", "git": "another"}
+    numbers = figures(TRACKS["A"], two_arms)
+    assert (numbers.codes, numbers.commits) == (2, 2)
+    results = Results(tmp_path / "results.jsonl")
+    for made in two_arms:
+        results.add(made)
+    assert "An arm's runs are of up to 2 versions of its code, all runs of 2 commits." in page(
+        results
+    )
 
 
 def test_words_and_layout_do_not_change_the_code_but_numbers_do(tmp_path: Path) -> None:
