@@ -86,7 +86,7 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
     )
     _check_secure(study, aggregator)
     policy = chosen("budget.policy", BUDGET, budget.policy, floor)
-    _check_clusters(study, policy)
+    _check_policy(study, policy)
     return Decisions(
         query=_weighted(study, strategy),
         cold_start=cold_start,
@@ -155,12 +155,18 @@ def _check_secure(study: Study, aggregator: Aggregator) -> None:
         )
 
 
-def _check_clusters(study: Study, policy: BudgetPolicy) -> None:
-    """Refuse a policy that reads clusters where no site tells of any after the first cycle."""
+def _check_policy(study: Study, policy: BudgetPolicy) -> None:
+    """Refuse a policy that reads what the study never gathers: it would share equally for ever."""
+    key = f"budget.policy = {study.budget.policy!r}"
     if getattr(policy, "by_clusters", False) and study.query.strategy != NAME:
         raise StudyError(
-            f"budget.policy = {study.budget.policy!r}: it reads clusters that the sites tell of "
-            f"for query.strategy = {NAME!r} alone, accepted is that strategy, or another policy"
+            f"{key}: it reads clusters that the sites tell of for query.strategy = {NAME!r} alone, "
+            "accepted is that strategy, or another policy"
+        )
+    if getattr(policy, "by_exploration", False) and study.budget.exploration == 0:
+        raise StudyError(
+            f"{key}: it goes by losses on cases that are drawn at random, accepted with it is "
+            "budget.exploration above 0"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ class UCB:
     Source: Garivier and Moulines, ALT 2011, section 3 (discounted UCB); here the budget is split
     by the index instead of spent at its largest.
     """
+
+    by_exploration: ClassVar[bool] = True
 
     discount: float = 0.8
     confidence: float = 0.5
@@ -89,6 +92,8 @@ class Thompson:
 
     Source: Thompson, Biometrika 25 (1933); Gaussian: Agrawal and Goyal, AISTATS 2013, section 2.
     """
+
+    by_exploration: ClassVar[bool] = True
 
     discount: float = 0.8
     floor: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,8 @@ class LearningCurve:
     Source: Hestness et al., arXiv 1712.00409, section 3 (power laws with an offset); filling up is
     the optimum of a separable concave sum (Boyd and Vandenberghe 2004, example 5.2).
     """
+
+    by_exploration: ClassVar[bool] = True
 
     floor: int = 0
 

@@ -39,10 +39,11 @@ class Safe:
     5. Every site keeps between 1 - reach and 1 + reach of its uniform grant: 1 - reach of the
        budget is always shared equally and goes on exploring.
 
-    Without a measured difference the grants are exactly those of `uniform`. Exploration labels are
-    few: at a share of 0.1 and 8 readings per site and cycle there is about one, and only a large
-    difference or a long study moves anything. A site's loss falls by
-    the labels of all sites, so its gain says where the model still learns, not whose label did it.
+    Without a measured difference the grants are exactly those of `uniform`; a study without an
+    exploration share could never measure one, and is refused unless `minutes` is "always".
+    Exploration labels are few: at a share of 0.1 and 8 readings per site and cycle there is about
+    one, and only a large difference or a long study moves anything. A site's loss falls by the
+    labels of all sites, so its gain says where the model still learns, not whose label did it.
 
     Attributes:
         reach: largest move, as a share of the uniform grant, 0 to 1; 0 is uniform.
@@ -70,6 +71,11 @@ class Safe:
             raise ValueError(
                 f"minutes = {self.minutes!r}: accepted is 'always', 'certain' or 'never'"
             )
+
+    @property
+    def by_exploration(self) -> bool:
+        """Whether nothing moves without exploration labels."""
+        return self.minutes != "always"
 
     def allocate(
         self,

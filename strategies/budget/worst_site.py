@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class WorstSite:
     Source: Mohri, Sivek and Suresh, Agnostic Federated Learning, ICML 2019, by the multiplicative
     weights of Freund and Schapire, JCSS 55 (1997); here they share labels instead of losses.
     """
+
+    by_exploration: ClassVar[bool] = True
 
     rate: float = 0.5
     floor: int = 0

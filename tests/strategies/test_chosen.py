@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from numpy.random import default_rng
 
 from protocol.study import Study, StudyError, parse
 from strategies.aggregation import AGGREGATION, FedAdam
@@ -24,6 +25,18 @@ def study(changes: Mapping[str, Mapping[str, Any]] | None = None) -> Study:
     for table, keys in (changes or {}).items():
         document[table] = {**document.get(table, {}), **keys}
     return parse(document)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"policy": "uniform", "exploration": 0.0},
+        {"policy": "safe", "exploration": 0.01},
+        {"policy": "safe", "exploration": 0.0, "arguments": {"minutes": "always"}},
+    ],
+)
+def test_a_policy_that_measures_nothing_needs_no_exploration(budget: dict[str, Any]) -> None:
+    assert decisions(study({"budget": budget})).policy.allocate([], [], 0, default_rng(0)) == {}
 
 
 def test_a_study_without_choices_gets_the_defaults() -> None:
@@ -88,6 +101,14 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
             {"budget": {"policy": "coverage-deficit"}},
             "budget.policy = 'coverage-deficit': it reads clusters that the sites tell of for "
             "query.strategy = 'federated-typiclust' alone, accepted is that strategy, or another ",
+        ),
+        *(
+            (
+                {"budget": {"policy": name, "exploration": 0.0}},
+                f"budget.policy = '{name}': it goes by losses on cases that are drawn at random, "
+                "accepted with it is budget.exploration above 0",
+            )
+            for name in ("learning-curve", "safe", "thompson", "ucb", "worst-site")
         ),
         (
             {"aggregation": {"name": "sum"}},
