@@ -65,13 +65,14 @@ class Hours:
         claims = []
         for r, b, cost, cap, low in zip(reports, bins, costs, caps, lows, strict=True):
             more, same = _cases(b, price + _TIE), _cases(b, price - _TIE)
-            must = min(max(more, low), cap)
             may = min(max(same, low), cap) if price > _TIE else cap
             words = (
                 f"{more} of its {sum(b)} unlabeled cases gain more than the programme's price "
                 f"{max(price, 0.0):.3f} and {same - more} as much, {cost:.2f} minutes per reading"
             )
-            claims.append(Claim(1.0, words + self._limit(r), must, may))
+            bound = f"the floor is {self.floor}" if same < low else ""
+            bound = self._hours_in_words(r, cost) if may == cap else bound
+            claims.append(Claim(1.0, words + self._limit(r), min(more, cap), may, bound=bound))
         return grants(reports, claims, self.floor, budget, rng)
 
     def _hours(self, site: str) -> float:
@@ -80,6 +81,11 @@ class Hours:
     def _cap(self, report: SiteReport, minutes: float) -> int:
         hours = self._hours(report.site)
         return min(report.capacity, math.floor(60 * hours / minutes)) if hours else report.capacity
+
+    def _hours_in_words(self, report: SiteReport, minutes: float) -> str:
+        cap = self._cap(report, minutes)
+        readings = "reading" if cap == 1 else "readings"
+        return f"{self._hours(report.site):g} hours are {cap} {readings} of {minutes:.2f} minutes"
 
     def _limit(self, report: SiteReport) -> str:
         hours = self._hours(report.site)

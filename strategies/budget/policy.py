@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from protocol.records import CycleRecord, Grant, SiteReport
-from strategies.budget.rounding import share
+from strategies.budget.rounding import exact_share, share
 
 
 class BudgetPolicy(Protocol):
@@ -50,6 +50,7 @@ class Claim:
         least: what the rule gives it whatever its weight, at least 0; the floor holds too.
         most: what the rule gives it at most; its capacity where None.
         threshold: how uncertain the cases it asks for must be, where the rule says so.
+        bound: why it gets no more than `most`, in words.
     """
 
     weight: float
@@ -57,6 +58,7 @@ class Claim:
     least: int = 0
     most: int | None = None
     threshold: float | None = None
+    bound: str = ""
 
 
 def grants(
@@ -79,11 +81,21 @@ def grants(
         r.capacity if c.most is None else min(r.capacity, c.most)
         for r, c in zip(reports, claims, strict=True)
     ]
-    floors = [max(floor, c.least) for c in claims]
-    counts = share([c.weight for c in claims], caps, floors, budget, rng)
+    weights, floors = [c.weight for c in claims], [max(floor, c.least) for c in claims]
+    counts = share(weights, caps, floors, budget, rng)
+
+    def raised(i: int) -> bool:
+        """Whether the floor alone gives a site what it gets."""
+        if counts[i] != floor or floor == 0:
+            return False
+        without = [*floors[:i], claims[i].least, *floors[i + 1 :]]
+        return exact_share(weights, caps, without, budget)[i] < floor
+
     return {
-        r.site: Grant(n, f"{n} of {budget}: {c.words}{_limit(n, r.capacity, floor)}", c.threshold)
-        for r, c, n in zip(reports, claims, counts, strict=True)
+        r.site: Grant(
+            n, f"{n} of {budget}: {c.words}{_limit(n, r, c, floor, raised(i))}", c.threshold
+        )
+        for i, (r, c, n) in enumerate(zip(reports, claims, counts, strict=True))
     }
 
 
@@ -113,10 +125,10 @@ def check_range(name: str, value: float, least: float, most: float = math.inf) -
         raise ValueError(f"{name} = {value!r}: accepted is a finite number {reach}")
 
 
-def _limit(count: int, capacity: int, floor: int) -> str:
-    """Which limit the count has met, in words; empty where none."""
-    if count == capacity:
-        return f"; {capacity} is all that it can use"
-    if count == floor:
-        return f"; the floor is {floor}"
-    return ""
+def _limit(count: int, report: SiteReport, claim: Claim, floor: int, raised: bool) -> str:
+    """Which limit has decided the count, in words; empty where none."""
+    if count == report.capacity:
+        return f"; {count} is all that it can use"
+    if count == claim.most and claim.bound:
+        return f"; {claim.bound}"
+    return f"; the floor is {floor}" if raised else ""

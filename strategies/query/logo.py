@@ -28,8 +28,8 @@ class LoGo:
     Attributes:
         rounds: of k-means at most, at least 1.
 
-    Source: Kim, Bae, Song and Yun (LoGo), CVPR 2023, section 4, arXiv 2211.14819 (number
-    unverified); our re-implementation. Ties at random and clusters from one seeding are ours.
+    Source: Kim, Bae, Song and Yun (LoGo), CVPR 2023, section 4, arXiv 2303.12317; our
+    re-implementation. Ties at random and clusters from one seeding are ours.
     """
 
     rounds: int = 20

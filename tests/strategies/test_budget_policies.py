@@ -224,6 +224,12 @@ def test_reasons_state_the_statistics_and_the_limit() -> None:
     )
     floored = Proportional(floor=3).allocate([report("a", 97, 99), report("b", 3, 9)], [], 20, rng)
     assert floored["b"].reason.endswith("; the floor is 3")
+    even = Uniform(floor=3).allocate([report("a", 9, 99), report("b", 9, 99)], [], 6, rng)
+    assert even["a"].reason == "3 of 6: equal shares for 2 sites"  # the floor is met, not felt
+    short = Uniform(floor=3).allocate([report("a", 9, 99), report("b", 9, 99)], [], 4, rng)
+    assert "floor" not in short["a"].reason
+    none = Proportional().allocate([report("a", 9, 99), report("b", 0, 99)], [], 6, rng)
+    assert none["b"].reason == "0 of 6: in proportion to its 0 of 9 unlabeled cases"
 
 
 @pytest.mark.parametrize("name", sorted(BUDGET))

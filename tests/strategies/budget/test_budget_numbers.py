@@ -166,8 +166,19 @@ def test_hours_limit_the_grant_of_a_site() -> None:
     assert counts(Hours(hours=0.5, site_hours=(("b", 0.1),)), told, 40) == {"a": 15, "b": 12}
     assert granted(Hours(hours=0.5), told, 40)["a"].reason == (
         "15 of 40: 90 of its 90 unlabeled cases gain more than the programme's price 0.016 and 0 "
-        "as much, 2.00 minutes per reading, 0.5 hours"
+        "as much, 2.00 minutes per reading, 0.5 hours; 0.5 hours are 15 readings of 2.00 minutes"
     )
+
+
+def test_a_reason_names_the_hours_where_they_are_the_bound() -> None:
+    told: Course = [site("a", {31: 90}, seconds=180.0), site("b", {0: 90}, seconds=30.0)], []
+    bound = granted(Hours(hours=0.05, floor=1), told, 40)
+    assert bound["a"].reason.endswith("0.05 hours; 0.05 hours are 1 reading of 3.00 minutes")
+    assert bound["b"].reason.endswith("0.05 hours; 0.05 hours are 6 readings of 0.50 minutes")
+    priced = granted(Hours(hours=9.0, floor=2), told, 40)
+    assert priced["b"].count == 2
+    assert priced["b"].reason.endswith("9 hours; the floor is 2")
+    assert priced["a"].reason.endswith("3.00 minutes per reading, 9 hours")
 
 
 def test_among_equal_optima_hours_is_even() -> None:
