@@ -144,6 +144,25 @@ def test_attack_command_does_not_run_the_whole_table_for_a_part_of_it(
     assert told in capsys.readouterr().err
 
 
+def test_attack_page_is_never_written_from_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, committed = Results(tmp_path / "results.jsonl"), tmp_path / "page.md"
+    monkeypatch.setattr(command, "PAGE", committed)
+    assert command.main(["--page", "--results", str(results.path)]) == 2  # nothing is there
+    assert "accepted is a file with at least as many, and a run" in capsys.readouterr().err
+    assert not committed.exists()
+    for one in LINES:
+        results.add(one)
+    assert command.main(["--page", "--results", str(results.path)]) == 0
+    whole = committed.read_text()
+    assert f"Written from {len(LINES)} runs and 0 lines of confirmations." in whole
+    fewer = Results(tmp_path / "fewer.jsonl")
+    fewer.add(LINES[0])
+    assert command.main(["--page", "--results", str(fewer.path)]) == 2
+    assert committed.read_text() == whole
+
+
 @pytest.mark.slow
 def test_attack_run_is_another_run_and_tells_who_attacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

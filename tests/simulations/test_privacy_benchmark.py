@@ -122,3 +122,37 @@ def test_dp_sgd_command_refuses_what_is_not_there(capsys: pytest.CaptureFixture[
     for first in ("0", "-1"):
         assert command.main(["--try", "--first", first]) == 2
         assert f"--first {first}: accepted is 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ([], True),
+        (["--page"], True),
+        (["--first", "1"], False),
+        (["--networks", "mlp"], False),
+        (["--epsilons", "8"], False),
+        (["--try"], False),
+    ],
+)
+def test_dp_sgd_page_is_written_by_the_whole_table_alone(
+    asked: list[str], written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, committed = Results(tmp_path / "results.jsonl"), tmp_path / "page.md"
+    for one in LINES:
+        results.add(one)
+    monkeypatch.setattr(command, "worked", lambda *_: 0)
+    monkeypatch.setattr(command, "PAGE", committed)
+    assert command.main([*asked, "--results", str(results.path)]) == 0
+    assert committed.exists() == written
+    more = f"Written from {len(LINES) + 1} runs and 0 lines of confirmations.\n"
+    committed.write_text(more)
+    assert command.main(["--page", "--results", str(results.path)]) == 2
+    assert committed.read_text() == more
+
+
+def test_dp_sgd_command_refuses_a_list_of_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--networks", ",", "--results", str(tmp_path / "none.jsonl")]) == 2
+    assert "no runs are asked for" in capsys.readouterr().err

@@ -5,7 +5,8 @@
     python -m simulations.benchmarks.attacks --seeds 0-2 --rules fedavg,median --attacks scale
     python -m simulations.benchmarks.attacks --page             the page from what is known
 
-Runs that the results file has are not run again: the same command goes on where it was ended.
+Runs that the results file has are not run again: the same command goes on where it was ended. Runs
+of --seeds print the page, and leave the committed one as it is.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import NoData
 from simulations.benchmarks.labels.work import worked
+from simulations.benchmarks.pages import published
 
 PAGE = ROOT / "docs" / "benchmarks-attacks.md"
 
@@ -48,12 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, NoData) as refused:
         print(refused, file=sys.stderr)
         return 2
-    text = page(results)
     if given.quick or given.seeds:
-        print(text)
-    else:
-        PAGE.write_text(text, encoding="utf-8")
-        print(f"The page: {PAGE.relative_to(ROOT)}")
+        print(page(results))
+    elif not published({PAGE: page(results)}, results):
+        return 2
     return int(failed > 0)
 
 

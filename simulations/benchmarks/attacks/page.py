@@ -29,6 +29,7 @@ from simulations.benchmarks.attacks.programme import (
 )
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import TRACKS
+from simulations.benchmarks.pages import origin
 
 _HEAD = """# What one dishonest site can do
 
@@ -104,7 +105,7 @@ free-riders and long updates it stands at what the missing labels cost.
 def page(results: Results) -> str:
     """The whole page."""
     runs = results.runs()
-    parts = [_HEAD, *_which(runs)]
+    parts = [_HEAD, origin(results), *_which(runs)]
     for split in ("test", "val"):
         for track in TRACKS:
             found = [x for x in runs if x["track"] == track and x["scored_on"] == split]

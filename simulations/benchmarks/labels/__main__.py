@@ -5,7 +5,8 @@
     python -m simulations.benchmarks.labels --quick             a check in minutes, no page
     python -m simulations.benchmarks.labels --page              the page from what is known
 
-Runs that the results file has are not run again: the same command goes on where it was ended.
+Runs that the results file has are not run again: the same command goes on where it was ended. Only
+--everything and --page write the committed page; other runs print their tables.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from daemons.terminal import Refused
 from simulations.arms import names_of
 from simulations.benchmarks.labels.code import ROOT
 from simulations.benchmarks.labels.one import Job
-from simulations.benchmarks.labels.page import page
+from simulations.benchmarks.labels.page import page, tables
 from simulations.benchmarks.labels.programme import everything, quick
 from simulations.benchmarks.labels.recipe import CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.summary import SUMMARY, written
 from simulations.benchmarks.labels.tracks import TRACKS, check_seed
-from simulations.benchmarks.labels.work import confirmation, unknown, work
+from simulations.benchmarks.labels.work import worked
+from simulations.benchmarks.pages import published
 
 PAGE = ROOT / "docs" / "benchmarks-labels.md"
 
@@ -34,26 +36,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 done, 1 something failed, 2 bad input."""
     given = _parser().parse_args(arguments)
     results = Results(given.results)
+    if given.quick:
+        results = Results(given.results.with_name("quick.jsonl"))
     try:
-        if given.page:
-            jobs: list[Job] = []
-        elif given.quick:
-            results = Results(given.results.with_name("quick.jsonl"))
-            jobs = quick()
-        else:
-            jobs = everything() if given.everything else asked(given)
-        failed = _worked(given, jobs, results)
+        jobs = [] if given.page else _jobs(given)
+        failed = 0 if given.page else worked(given, jobs, results)
     except (ValueError, FileNotFoundError, Refused) as refused:
         print(refused, file=sys.stderr)
         return 2
-    text = page(results)
-    if given.quick:
-        print(text)
-    else:
-        PAGE.write_text(text, encoding="utf-8")
-        SUMMARY.write_text(written(results), encoding="utf-8")
-        print(f"The page: {PAGE.relative_to(ROOT)}")
+    if given.quick or not (given.page or given.everything):
+        print(tables(results, {(job.track, job.cell, job.scored_on) for job in jobs}))
+    elif not published({PAGE: page(results), SUMMARY: written(results)}, results):
+        return 2
     return int(failed > 0)
+
+
+def _jobs(given: argparse.Namespace) -> list[Job]:
+    if given.quick:
+        return quick()
+    return everything() if given.everything else asked(given)
 
 
 def asked(given: argparse.Namespace) -> list[Job]:
@@ -99,25 +100,6 @@ def numbers(text: str) -> list[int]:
     if not found:
         raise ValueError(f"--seeds {text!r}: accepted is a range (0-4) or a list (0,3,7)")
     return found
-
-
-def _worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:
-    """How many runs failed; what confirms is written down before and after."""
-    confirms = [job for job in jobs if job.scored_on == "test"]
-    told = {
-        "track": given.track,
-        "cell": given.cell,
-        "seeds": given.seeds,
-        "arms": names_of(given.arms),
-    }
-    if confirms:
-        results.add(confirmation("begun", told))
-    todo = unknown(jobs, results, older=given.older)
-    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
-    failed = work(todo, results, given.workers, given.scratch)
-    if confirms:
-        results.add(confirmation("ended", told, failed))
-    return failed
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.recipe import ABOUT, CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import TRACKS, Track, track_of
+from simulations.benchmarks.pages import origin
 
 _HEAD = """# Label efficiency
 
@@ -38,8 +39,9 @@ A budget policy shares the first labels, too, so its arms may begin otherwise.
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The runs of one table."""
+    """The runs of one table; `named` is the track's name in the results."""
 
+    named: str
     track: Track
     cell: str
     scored_on: str
@@ -50,7 +52,8 @@ def page(results: Results) -> str:
     """The whole page."""
     groups = grouped(results)
     shared = any("@" in str(line["arm"]) for group in groups for line in group.lines)
-    parts = [_HEAD, gained.COLUMNS, ours.COLUMNS, *([policy_table.COLUMNS] if shared else [])]
+    parts = [_HEAD, origin(results), gained.COLUMNS, ours.COLUMNS]
+    parts += [policy_table.COLUMNS] if shared else []
     for scored_on, title in (("test", "Confirmation"), ("val", "Development")):
         found = [g for g in groups if g.scored_on == scored_on]
         if found:
@@ -60,6 +63,12 @@ def page(results: Results) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def tables(results: Results, wanted: Collection[tuple[str, str, str]]) -> str:
+    """The tables of some tracks, cells and splits, for the terminal."""
+    found = [g for g in grouped(results) if (g.named, g.cell, g.scored_on) in wanted]
+    return "\n".join(f"## On the {g.scored_on} split\n\n{_table(g)}" for g in found).rstrip()
+
+
 def grouped(results: Results) -> list[Group]:
     """Runs by track, cell and split, in the order of the tables."""
     found: dict[tuple[str, str, str, str], Group] = {}
@@ -67,7 +76,7 @@ def grouped(results: Results) -> list[Group]:
         key = (line["track"], line["file"], line["cell"], line["scored_on"])
         if key not in found:
             track = _track(line["track"], line["file"])
-            found[key] = Group(track, line["cell"], line["scored_on"], [])
+            found[key] = Group(line["track"], track, line["cell"], line["scored_on"], [])
         found[key].lines.append(line)
     tracks, cells = list(TRACKS), list(CELLS)
     order = sorted(found, key=lambda k: (tracks.index(k[0]), k[1], cells.index(k[2])))

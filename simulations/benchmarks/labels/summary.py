@@ -12,6 +12,7 @@ from simulations.benchmarks.labels.page import Group, grouped
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.shown import verdict
+from simulations.benchmarks.pages import counts
 
 SUMMARY = Path(__file__).with_name("measured.json")
 """Committed; written together with the benchmark's page."""
@@ -32,7 +33,9 @@ def summary(results: Results) -> dict[str, Any]:
         )
         for strategy in strategies:
             shared += [where | line for line in _policies(group, strategy)]
-    return {"format": 1, "arms": arms, "policies": shared}
+    runs, confirmations = counts(results)
+    told = {"runs": runs, "confirmations": confirmations}  # pages.stated reads them
+    return {"format": 1, **told, "arms": arms, "policies": shared}
 
 
 def _arms(group: Group) -> list[dict[str, Any]]:

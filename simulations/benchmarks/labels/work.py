@@ -43,14 +43,19 @@ def worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> 
         given: `older`, as for `unknown`, and `workers` and `scratch`, as for `work`.
         jobs: all that is wanted.
         results: what is known; it grows.
+
+    Raises:
+        ValueError: no job is wanted.
     """
+    if not jobs:
+        raise ValueError("no runs are asked for: accepted is one arm, seed and track or more")
     todo = unknown(jobs, results, older=given.older)
     print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
     confirms = [job for job in jobs if job.scored_on == "test"] if todo else []
     told = {
         "track": ",".join(dict.fromkeys(job.track for job in confirms)),
         "cell": ",".join(dict.fromkeys(job.cell for job in confirms)),
-        "seeds": ",".join(dict.fromkeys(str(job.seed) for job in confirms)),
+        "seeds": _spelt(sorted({job.seed for job in confirms})),
         "arms": list(dict.fromkeys(job.arm for job in confirms)),
     }
     if confirms:
@@ -59,6 +64,13 @@ def worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> 
     if confirms:
         results.add(confirmation("ended", told, failed))
     return failed
+
+
+def _spelt(seeds: Sequence[int]) -> str:
+    """Seeds as a range where they are one, else as a list."""
+    if len(seeds) > 1 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ",".join(map(str, seeds))
 
 
 def work(

@@ -6,7 +6,8 @@
                                                                 a grid on validation images
     python -m simulations.benchmarks.privacy --page             the page from what is known
 
-Runs that the results file has are not run again: the same command goes on where it was ended.
+Runs that the results file has are not run again: the same command goes on where it was ended. A
+part of the table prints the page, and leaves the committed one as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import NoData
 from simulations.benchmarks.labels.work import worked
+from simulations.benchmarks.pages import published
 from simulations.benchmarks.privacy.page import page
 from simulations.benchmarks.privacy.programme import (
     EPSILONS,
@@ -34,6 +36,8 @@ from simulations.benchmarks.privacy.programme import (
 
 PAGE = ROOT / "docs" / "benchmarks-privacy.md"
 
+_WHOLE = tuple(",".join(map(str, names)) for names in (NETWORKS, LABELS, EPSILONS))
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 done, 1 something failed, 2 bad input."""
@@ -44,12 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, NoData) as refused:
         print(refused, file=sys.stderr)
         return 2
-    if given.quick or given.grid:
+    if given.quick or not (given.page or _whole(given)):
         print(page(results))
-    else:
-        PAGE.write_text(page(results), encoding="utf-8")
-        print(f"The page: {PAGE.relative_to(ROOT)}")
+    elif not published({PAGE: page(results)}, results):
+        return 2
     return int(failed > 0)
+
+
+def _whole(given: argparse.Namespace) -> bool:
+    """Whether the whole table is asked for, and neither a check nor a part."""
+    parts = (given.networks, given.labels, given.epsilons)
+    part = parts != _WHOLE or given.first is not None
+    return not (given.quick or given.grid or part)
 
 
 def _jobs(given: argparse.Namespace) -> list[Job]:
@@ -81,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a check, not a claim")
     parser.add_argument("--page", action="store_true", help="only write the page")
     parser.add_argument("--try", dest="grid", action="store_true", help="on validation images")
-    parser.add_argument("--networks", default=",".join(NETWORKS), help="with commas")
-    parser.add_argument("--labels", default=",".join(LABELS), help="with commas")
-    parser.add_argument("--epsilons", default=",".join(map(str, EPSILONS)), help="with commas")
+    parser.add_argument("--networks", default=_WHOLE[0], help="with commas")
+    parser.add_argument("--labels", default=_WHOLE[1], help="with commas")
+    parser.add_argument("--epsilons", default=_WHOLE[2], help="with commas")
     parser.add_argument("--first", type=int, help="so many of the seeds; all without it")
     parser.add_argument("--older", action="store_true", help="runs of older code count as known")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")

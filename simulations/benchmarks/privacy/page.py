@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from simulations.arms import Arm
 from simulations.benchmarks.labels.results import Results
+from simulations.benchmarks.pages import origin
 from simulations.benchmarks.privacy.programme import EPSILONS, LABELS, NETWORKS, plain
 from simulations.results.paired import mean_interval
 
@@ -79,7 +80,7 @@ class Cell:
 def page(results: Results) -> str:
     """The whole page."""
     runs = results.runs()
-    parts = [_HEAD, *_table([x for x in runs if x["scored_on"] == "test"])]
+    parts = [_HEAD, origin(results), *_table([x for x in runs if x["scored_on"] == "test"])]
     parts += [*_tried([x for x in runs if x["scored_on"] == "val"]), *_log(results)]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -145,7 +146,8 @@ def _table(runs: Sequence[Line]) -> Iterator[str]:
     )
     yield "| --- " * 9 + "|"
     for c in found:
-        judged = "" if c.epsilon != _HELD else ("reached" if c.reached else "**missed**")
+        held = c.epsilon == _HELD and c.lost  # nothing is lost where nothing stands beside it
+        judged = ("reached" if c.reached else "**missed**") if held else ""
         count = "4,708" if c.labels == "all" else c.labels
         row = [
             c.network, count, "none" if c.epsilon is None else str(c.epsilon), str(len(c.seeds)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.recipe import ABOUT, CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.work import unknown, work
+from simulations.benchmarks.pages import stated
 
 SMALL = (
     "training.rounds_per_cycle=1",
@@ -28,7 +30,6 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """A file with two easy classes, and a cell of two cycles of one round."""
     monkeypatch.setattr(command, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(command, "SUMMARY", tmp_path / "measured.json")
-    monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr("simulations.benchmarks.labels.recipe.CELLS", {**CELLS, "small": SMALL})
     monkeypatch.setattr("simulations.benchmarks.labels.page.CELLS", {**CELLS, "small": SMALL})
     monkeypatch.setattr(command, "CELLS", {**CELLS, "small": SMALL})
@@ -107,18 +108,92 @@ def test_what_fails_is_written_down_and_the_others_go_on(small: str, tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_command_writes_its_page_and_refuses_the_test_split(
+def test_the_command_prints_its_table_and_refuses_the_test_split(
     small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "results.jsonl"
+    path, page = tmp_path / "results.jsonl", tmp_path / "page.md"
     common = ["--track", "D", "--file", small, "--cell", "small", "--results", str(path)]
     refused = [*common, "--arms", "random", "--seeds", "5", "--split", "test"]
     assert command.main(refused) == 2
     assert "seed 5 on the test split" in capsys.readouterr().err
     assert not path.exists()
-    assert command.main([*common, "--arms", "random", "--seeds", "100", "--split", "test"]) == 0
+    confirming = [*common, "--arms", "random", "--seeds", "100", "--split", "test"]
+    assert command.main(confirming) == 0
     events = [x["event"] for x in Results(path).of("confirmation")]
     assert events == ["begun", "ended"]
-    assert "## Confirmation: the test split" in (tmp_path / "page.md").read_text()
+    assert "| `random` | 1 |" in capsys.readouterr().out
+    assert command.main(confirming) == 0  # nothing is left to run
+    assert len(Results(path).of("confirmation")) == 2
+    assert not page.exists()
+    assert command.main(["--page", "--results", str(path)]) == 0
+    assert "## Confirmation: the test split" in page.read_text()
+    assert "Written from 1 runs and 2 lines of confirmations." in page.read_text()
     assert command.main([*common, "--arms", "nobody", "--seeds", "0"]) == 2
     assert command.main([*common, "--arms", "random", "--seeds", "x"]) == 2
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[str]]:
+    """What stands in the command's two committed files, which lie elsewhere here."""
+    files = [tmp_path / "page.md", tmp_path / "measured.json"]
+    for file in files:
+        file.write_text("as it was")
+    monkeypatch.setattr(command, "PAGE", files[0])
+    monkeypatch.setattr(command, "SUMMARY", files[1])
+    return lambda: [file.read_text() for file in files]
+
+
+def test_no_arm_is_no_run_and_no_page(
+    pages: Callable[[], list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = str(tmp_path / "none.jsonl")
+    assert command.main(["--arms", ",", "--results", none]) == 2
+    assert "no runs are asked for" in capsys.readouterr().err
+    assert command.main(["--page", "--results", none]) == 2
+    assert "page.md stays as it is: none.jsonl has 0 runs" in capsys.readouterr().err
+    assert pages() == ["as it was"] * 2
+
+
+def test_the_page_is_written_when_it_is_asked_for_and_never_from_less(
+    pages: Callable[[], list[str]],
+    tmp_path: Path,
+    line: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("simulations.benchmarks.labels.work.unknown", lambda *a, **k: [])
+    many, few = (Results(tmp_path / f"{name}.jsonl") for name in ("many", "few"))
+    for seed in (0, 1, 2):
+        many.add(line("random", seed, (0.6, 0.7, 0.8)))
+    asked = ["--arms", "random", "--results", str(many.path)]
+    assert command.main(asked) == 0
+    assert "| `random` | 3 |" in capsys.readouterr().out
+    assert pages() == ["as it was"] * 2
+    assert command.main(["--page", "--results", str(many.path)]) == 0
+    whole = pages()
+    assert [stated(text) for text in whole] == [(3, 0), (3, 0)]
+    for seed in (0, 1):
+        few.add(line("random", seed, (0.6, 0.7, 0.8)))
+    assert command.main(["--page", "--results", str(few.path)]) == 2
+    told = capsys.readouterr().err
+    assert "few.jsonl has 2 runs and 0 lines of confirmations" in told
+    assert "written from 3 and 0" in told
+    assert pages() == whole
+
+
+def test_confirmations_are_written_down_where_something_runs_and_only_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path / "results.jsonl")
+    asked = ["--arms", "random,ward", "--seeds", "100-102", "--split", "test"]
+    monkeypatch.setattr(command, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr("simulations.benchmarks.labels.work.unknown", lambda *a, **k: [])
+    assert command.main([*asked, "--results", str(results.path)]) == 0
+    assert list(results.lines()) == []
+    monkeypatch.setattr("simulations.benchmarks.labels.work.unknown", lambda jobs, *a, **k: jobs)
+    monkeypatch.setattr("simulations.benchmarks.labels.work.work", lambda *a: 0)
+    assert command.main([*asked, "--results", str(results.path)]) == 0
+    begun, ended = results.of("confirmation")
+    assert (begun["event"], ended["event"]) == ("begun", "ended")
+    assert (begun["seeds"], begun["arms"]) == ("100-102", ["random", "ward"])
+    assert (begun["track"], begun["cell"]) == ("A", "selectors")
