@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from sqlite3 import DatabaseError
 from typing import Annotated
 
 import typer
@@ -30,19 +32,33 @@ def replay(
     """What if: a simulated run again with other arms, a ledger's budgets under another policy."""
     check_format(form)
     if path.suffix == ".db":
+        _refuse("a ledger", {"--arms": arms, "--data": data}, "--policy and --set")
         if not policy:
             raise ValueError("a ledger without --policy; accepted is a name of the policy table")
         _ledger(path, policy, sets or [], form)
         return
+    _refuse("a run", {"--policy": policy, "--set": sets}, "--arms, such as coreset@safe")
     if not arms:
         raise ValueError("a run without --arms; accepted is at least one, as simulate takes them")
     _run(path, arms, data, workers, form)
 
 
+def _refuse(kind: str, given: Mapping[str, object], accepted: str) -> None:
+    """Refuse options that this kind of record has no use for."""
+    if wrong := [option for option, value in given.items() if value]:
+        raise ValueError(f"{kind} with {' and '.join(wrong)}; accepted with {kind} is {accepted}")
+
+
 def _ledger(path: Path, policy: str, sets: list[str], form: str) -> None:
     from simulations.replay import reallocated
 
-    found = reallocated(path, policy, sets)
+    try:
+        found = reallocated(path, policy, sets)
+    except (FileNotFoundError, DatabaseError) as error:
+        said = f" ({error})" if isinstance(error, DatabaseError) else ""
+        raise ValueError(
+            f"{path}: no ledger{said}; accepted is the ledger.db of a run or of a server's study"
+        ) from None
     if form == "json":
         print_json({"policy": policy, "grants": [asdict(each) for each in found]})
         return

@@ -95,7 +95,7 @@ class Plan:
         )
 
     def save(self, out: Path) -> None:
-        """Write the plan to its folder, or find the same one there.
+        """Write the plan to its folder; one that is there already gains these arms and seeds.
 
         Raises:
             PlanError: the folder holds another simulation, or something else.
@@ -110,6 +110,8 @@ class Plan:
                         f"{out} holds another simulation (its {key} differs); "
                         "accepted is the same one, or an empty folder"
                     )
+            for key in ("arms", "seeds"):
+                content[key] = list(dict.fromkeys([*known.get(key, []), *content[key]]))
         elif out.exists() and any(p.name != ".lock" for p in out.iterdir()):
             raise PlanError(f"{out} is not empty and no simulation; accepted is an empty folder")
         out.mkdir(parents=True, exist_ok=True)

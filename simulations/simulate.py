@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -161,13 +162,16 @@ def _describe(plan: Plan, cases: Cases, out: Path) -> None:
     """Write what the results are read with."""
     study = plan.study_of("default", plan.seeds[0])
     known = _known(out / "simulation.json")
+    arms, seeds = known.get("arms", []), known.get("seeds", [])
+    before = known.get("runs", product(arms, seeds))
     write_json(
         out / "simulation.json",
         {
             "schema": 1,
             "study": study.name,
-            "arms": list(dict.fromkeys([*known.get("arms", []), *plan.arms])),
-            "seeds": sorted({*known.get("seeds", []), *plan.seeds}),
+            "arms": list(dict.fromkeys([*arms, *plan.arms])),
+            "seeds": sorted({*seeds, *plan.seeds}),
+            "runs": list(dict.fromkeys(map(tuple, [*before, *product(plan.arms, plan.seeds)]))),
             "data": {
                 "source": Path(plan.source).name,
                 "digest": digest_of(cases),

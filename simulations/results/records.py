@@ -106,7 +106,11 @@ class Gained:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """`simulation.json`: which arms and seeds were asked for, on what data and sites."""
+    """`simulation.json`: which arms and seeds were asked for, on what data and sites.
+
+    Attributes:
+        runs: arm and seed of each that was asked for; where it is empty every arm with every seed.
+    """
 
     study: str
     arms: tuple[str, ...]
@@ -118,6 +122,7 @@ class Simulation:
     unit: str
     engine: str
     workers: int
+    runs: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,11 +61,8 @@ def _load(out: Path) -> tuple[Path, Simulation, list[Run], list[str]]:
             f"{top}: simulation.json has schema = {document.get('schema')!r}: accepted is 1"
         )
     simulation = _typed(_SIMULATION, document, top / "simulation.json")
-    wanted = [
-        top / folder_name(arm) / f"seed-{seed}"
-        for arm in simulation.arms
-        for seed in simulation.seeds
-    ]
+    asked = simulation.runs or product(simulation.arms, simulation.seeds)
+    wanted = [top / folder_name(arm) / f"seed-{seed}" for arm, seed in asked]
     runs, warnings = [], []
     for path in [out] if single else wanted:
         name = f"{top.name}: arm {path.parent.name}, {path.name.replace('-', ' ')}"

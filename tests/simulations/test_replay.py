@@ -14,6 +14,7 @@ from protocol.study import StudyError, parse
 from simulations.cli import app
 from simulations.plan import PlanError, plan_of
 from simulations.replay import plan_again, reallocated
+from simulations.results.runs import load
 from simulations.simulate import simulate
 
 STUDY: dict[str, Any] = {
@@ -72,6 +73,53 @@ def test_a_ledger_is_only_read(finished: Path) -> None:
         reallocated(finished / "ledger.db", "fair")
     with pytest.raises(FileNotFoundError):
         reallocated(finished / "none.db", "uniform")
+
+
+@pytest.mark.slow
+def test_the_plan_keeps_what_it_had_and_nobody_misses_what_nobody_asked_for(
+    finished: Path, tmp_path: Path
+) -> None:
+    cases = str(finished.parents[2] / "cases.npz")
+    small = STUDY | {"budget": {"total": 12, "per_cycle": 12}}
+    out = tmp_path / "out"
+    simulate(plan_of(parse(small), cases, ["random", "coreset"], [0, 1]), out, lambda *_: None)
+    run = out / "random" / "seed-0"
+    done = CliRunner().invoke(app, ["replay", str(run), "--arms", "entropy", "--format", "json"])
+    assert done.exit_code == 0, done.output
+    plan = json.loads((out / "plan.json").read_text())
+    assert (plan["arms"], plan["seeds"]) == (["random", "coreset", "entropy"], [0, 1])
+    runs = load([out])
+    assert runs.warnings == ()
+    found = [(r.arm, r.seed) for r in runs.runs]
+    assert found == [("random", 0), ("random", 1), ("coreset", 0), ("coreset", 1), ("entropy", 0)]
+    (out / "coreset" / "seed-1" / "run.json").unlink()
+    assert [w for w in load([out]).warnings if "not begun" in w] == [
+        "out: arm coreset, seed 1 was not begun and is left out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("none.db", "--policy", "uniform"), "none.db: no ledger; accepted is the ledger.db of a"),
+        (("torn.db", "--policy", "uniform"), "torn.db: no ledger (file is not a database); acc"),
+        (("torn.db", "--policy", "safe", "--arms", "random"), "a ledger with --arms; accepted wi"),
+        (("torn.db", "--policy", "safe", "--data", "x.npz"), "a ledger with --data; accepted wi"),
+        (
+            (".", "--arms", "random", "--policy", "safe", "--set", "reach=0.1"),
+            "a run with --policy and --set; accepted with a run is --arms, such as coreset@safe",
+        ),
+    ],
+)
+def test_what_replay_has_no_use_for_is_refused_in_a_sentence(
+    given: tuple[str, ...], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("torn.db").write_text("no database, but as long as a header of one: " + "x" * 99)
+    done = CliRunner().invoke(app, ["replay", *given])
+    assert done.exit_code != 0
+    assert isinstance(done.exception, ValueError)
+    assert str(done.exception).startswith(sentence)
 
 
 @pytest.mark.slow
