@@ -198,7 +198,10 @@ def _own() -> Iterator[str]:
     yield "\n## Add your own in ten lines\n"
     yield (
         "Put it into a module that Python finds and name it in a simulation, as in "
-        "`--arms my_lab.ideas:Novelty` or `--set budget.policy=my_lab.ideas:FewestLabels`. A "
+        "`--arms my_lab.ideas:Novelty` or `--set budget.policy=my_lab.ideas:FewestLabels`. Python "
+        "does not look into the folder that you stand in unless told to: "
+        "`PYTHONPATH=. wardround simulate demo --arms my_lab:Novelty,random` takes `my_lab.py` "
+        "from there. A "
         "strategy sees numbers, never the model; it returns rows, most wanted first. A site runs "
         "only what is in our tables and in the packages that its admin listed under `[plugins]`. A "
         "row for everybody is one dataclass, one line in the table of its folder and one in "

@@ -95,8 +95,10 @@ def _imported(kind: str, name: str, allow_import: Imports) -> Callable[..., obje
     try:
         row = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
+        own = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        here = ", in this folder with PYTHONPATH=. before the command" if own else ""
         raise ValueError(
-            f"{kind} '{name}' cannot be imported ({error}); accepted is module:Class"
+            f"{kind} '{name}' cannot be imported ({error}); accepted is module:Class{here}"
         ) from error
     if not is_dataclass(row) or not isinstance(row, type):
         raise ValueError(f"{kind} '{name}' is not a dataclass; accepted is a dataclass")
@@ -121,9 +123,10 @@ def _checked(
             raise ValueError(f"{kind} '{name}' has no argument '{argument}'; accepted: {accepted}")
         value = _tuples(raw)
         if not _fits(value, hints[argument]):
+            example = known[argument].metadata.get("example")
             raise ValueError(
                 f"argument '{argument}' of {kind} '{name}' is {raw!r}; "
-                f"accepted is {_words(hints[argument])}"
+                f"accepted is {_words(hints[argument])}{f', such as {example}' if example else ''}"
             )
         given[argument] = value
     for argument, f in known.items():
@@ -172,7 +175,9 @@ def _words(hint: Any) -> str:
     if origin is Literal:
         return " or ".join(repr(v) for v in inner)
     if origin is tuple:
-        return "a list of " + _words(inner[0])
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return "a list of " + _words(inner[0])
+        return f"[{', '.join(_words(h) for h in inner)}]"
     plain = {int: "a whole number", float: "a finite number", bool: "true or false"}
     plain |= {str: "text", NoneType: "nothing"}
     return plain.get(hint, getattr(hint, "__name__", str(hint)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -31,14 +31,16 @@ class Hours:
 
     Attributes:
         hours: of reading per site and cycle, finite, at least 0; 0 for no limit.
-        site_hours: hours of single sites that differ, as pairs of name and hours.
+        site_hours: hours of single sites that differ: [["site-01", 3.0]].
         floor: least grant of a site that can use it.
 
     Source: HiGHS (Huangfu and Hall, Mathematical Programming Computation 10, 2018) by scipy.
     """
 
     hours: float = 0.0
-    site_hours: tuple[tuple[str, float], ...] = ()
+    site_hours: tuple[tuple[str, float], ...] = field(
+        default=(), metadata={"example": '[["site-01", 3.0]]'}
+    )
     floor: int = 0
 
     def __post_init__(self) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +14,13 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from strategies.budget import BUDGET, Hours
 from strategies.build import build
 from strategies.pool import Pool
 from strategies.query import QUERY
 from strategies.query.bald import Bald
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +114,24 @@ def test_fitting_values_are_taken_and_lists_become_tuples(argument: str, value: 
         ("switch", 1, "true or false"),
         ("mode", "brisk", "'fast' or 'slow'"),
         ("weights", [1, "a"], "a list of a finite number"),
-        ("pair", [2], "a list of a whole number"),
+        ("pair", [2], r"\[a whole number, text\]"),
         ("limit", "no", "a whole number or nothing"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(argument: str, value: object, accepted: str) -> None:
     with pytest.raises(ValueError, match=f"^argument '{argument}' of .*accepted is {accepted}$"):
         build(TABLE, "row", **({"share": 0.1} | {argument: value}))  # type: ignore[arg-type]  # any key
+
+
+@pytest.mark.parametrize("wrong", [3, ["site-01", 3.0], [["site-01"]], {"site-01": 3.0}])
+def test_a_list_of_pairs_is_refused_with_an_example_that_is_taken(wrong: object) -> None:
+    with pytest.raises(ValueError, match="'site_hours'") as refused:
+        build(BUDGET, "hours", site_hours=wrong)
+    said, _, example = str(refused.value).partition(", such as ")
+    assert said.endswith("accepted is a list of [text, a finite number]")
+    assert example == '[["site-01", 3.0]]'
+    taken = build(BUDGET, "hours", site_hours=json.loads(example))
+    assert taken == Hours(site_hours=(("site-01", 3.0),))
 
 
 def test_a_missing_argument_is_named() -> None:
@@ -157,6 +175,32 @@ def test_a_name_with_a_colon_is_imported_only_where_allowed(laboratory: str) -> 
 def test_a_name_that_cannot_be_imported_is_refused(laboratory: str, name: str) -> None:
     with pytest.raises(ValueError, match="cannot be imported"):
         build(QUERY, name, allow_import=True)
+
+
+def test_a_module_that_python_does_not_find_may_be_in_this_folder(laboratory: str) -> None:
+    (Path(laboratory) / "my_lab_torn.py").write_text("import no_such_package\n")
+    hint = "accepted is module:Class, in this folder with PYTHONPATH=. before the command"
+    for name, told in (("no_such.lab:X", True), ("no_such:X", True), ("my_lab_torn:X", False)):
+        with pytest.raises(ValueError, match="cannot be imported") as refused:
+            build(QUERY, name, allow_import=True)
+        assert str(refused.value).endswith(hint) == told
+
+
+@pytest.mark.slow
+def test_a_module_in_the_folder_is_found_as_the_refusal_says(laboratory: str) -> None:
+    script = (
+        "from strategies.build import build; from strategies.query import QUERY; "
+        "print(build(QUERY, 'my_lab_ideas:Novelty', allow_import=True))"
+    )
+    told = []
+    for path in ("", "."):  # -P: a command does not look into the folder, a script's -c would
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (path, str(ROOT))))}
+        command = [sys.executable, "-P", "-c", script]
+        told.append(
+            subprocess.run(command, cwd=laboratory, env=env, capture_output=True, text=True)
+        )
+    assert "in this folder with PYTHONPATH=." in told[0].stderr
+    assert told[1].stdout == "Novelty(offset=0)\n"
 
 
 def test_something_that_is_no_dataclass_is_refused(laboratory: str) -> None:
