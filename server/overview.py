@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,8 @@ _BROKEN = (OSError, sqlite3.Error, LookupError, TypeError, ValueError)
 @dataclass(frozen=True, slots=True)
 class StudyView:
     """One study: where it stands, and at each site in site order; `summary` is None if the
-    study's folder cannot be read, `gain` what its newest comparison with asking at random says.
+    study's folder cannot be read, `gain` what its newest comparison with asking at random says,
+    `advice` what its stopping rule says of the newest cycle that was read.
     """
 
     row: StudyRow
@@ -34,6 +35,7 @@ class StudyView:
     standings: Mapping[str, str]
     told: Mapping[str, int]
     gain: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +77,48 @@ def _view(paths: ServerPaths, shelf: PresenceShelf, row: StudyRow) -> StudyView:
         "SELECT site, sum(spent) FROM progress WHERE study = ? GROUP BY site", (row.identity,)
     )
     told = {str(site): int(count) for site, count in spent}
-    gain = ""
+    gain = advice = ""
     try:
         known = summary(paths.studies / row.folder, row)
         gain = _gain(paths.studies / row.folder)
     except _BROKEN:  # one broken folder hides no other study
         known = None
+    with suppress(*_BROKEN):  # a rule that finds no sense in the reports hides nothing
+        advice = _advice(paths.studies / row.folder)
     return StudyView(
         row,
         known,
         {site: standings.get(site, "not told yet") for site in row.sites},
         {site: told.get(site, 0) for site in row.sites},
         gain,
+        advice,
     )
+
+
+def _has(file: Path, step: str) -> bool:
+    """Whether a ledger has a step of that name."""
+    if not file.exists():
+        return False
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        return bool(db.execute("SELECT 1 FROM steps WHERE step = ?", (step,)).fetchone())
+
+
+def _advice(folder: Path) -> str:
+    """What the study's stopping rule says; only where a cycle was read is numpy brought."""
+    file = folder / "ledger.db"
+    if not _has(file, "read"):
+        return ""
+    from protocol.study import load
+    from server.advice import advice_in
+
+    return advice_in(file, load(folder / "study.toml"))
 
 
 def _gain(folder: Path) -> str:
     """What the newest comparison of a study says; only where there is one is numpy brought."""
     file = folder / "ledger.db"
-    if not file.exists():
+    if not _has(file, "compare"):
         return ""
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        if not db.execute("SELECT 1 FROM steps WHERE step = 'compare'").fetchone():
-            return ""
     from protocol.study import load
     from server.gain import gains_in
 
@@ -123,7 +144,8 @@ def _study(view: StudyView) -> dict[str, Any]:
         {"name": site, "standing": view.standings[site], "spent": view.told[site]}
         for site in view.row.sites
     ]
-    more = {"sites": sites, "readable": view.summary is not None, "gain": view.gain}
+    said = {"gain": view.gain, "advice": view.advice}
+    more = {"sites": sites, "readable": view.summary is not None, **said}
     return row | known | more
 
 
@@ -181,5 +203,5 @@ def _study_lines(view: StudyView) -> list[str]:
         where = f"{known.words}, {known.spent} of {known.budget} {known.unit} spent"
         where += f", {known.open} open" if known.open else ""
     each = [f"  {site}  {view.standings[site]}, {view.told[site]} spent" for site in row.sites]
-    advice = [f"  {view.gain}"] if view.gain else []
-    return [f"study {row.name} ({row.identity[:12]})  {row.state}, {where}", *each, *advice]
+    said = [f"  {words}" for words in (view.gain, view.advice) if words]
+    return [f"study {row.name} ({row.identity[:12]})  {row.state}, {where}", *each, *said]

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from protocol.records import CycleRecord, SiteEvaluation, SiteProgress, SiteReport
+from protocol.records import CycleRecord, SiteEvaluation, SiteProgress
 from protocol.study import Study
 from server import account
+from server.advice import record, rule_of
 from server.gain import gains
 from server.home import ServerPaths
 from server.ledger import Ledger, Stage
@@ -21,7 +22,6 @@ from server.registry.site_shelf import SiteShelf
 from server.registry.study_shelf import StudyRow, StudyShelf
 from server.study_folder import StudyFolder
 from server.summary import summary
-from strategies.chosen import decisions
 from strategies.metrics.combine import as_json, combine
 from strategies.metrics.table import METRICS
 
@@ -148,15 +148,9 @@ def _cycles(ledger: Ledger, study: Study) -> Iterator[dict[str, Any]]:
                 )
         advice = ""
         if told:
-            past.append(_record(ledger, cycle, told))
-            advice = decisions(study).stopping.advise(past)
+            past.append(record(ledger, cycle, told))
+            advice = rule_of(study).advise(past)
         yield {"cycle": cycle, "grants": rows, "words": _words(told), "advice": advice}
-
-
-def _record(ledger: Ledger, cycle: int, told: Mapping[str, SiteProgress]) -> CycleRecord:
-    reports = ledger.records(Stage(cycle, "report"), SiteReport) or {}
-    granted = account.together(account.grants(ledger, cycle))
-    return CycleRecord(cycle, reports, granted, told)
 
 
 def _words(told: Mapping[str, SiteProgress]) -> str:

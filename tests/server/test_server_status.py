@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from protocol.records import Grant, SiteProgress
+from protocol.records import UNCERTAINTY_BINS, Grant, SiteProgress, SiteReport
 from protocol.study import Study, document
 from server import account
 from server.cli import main
+from server.dashboard.pages import study as study_page
 from server.home import HomeConfig, make_home
 from server.ledger import Ledger, Stage
-from server.overview import as_text, overview
+from server.overview import as_dict, as_text, overview
 from server.paths import ServerPaths
 from server.registry.alarm_shelf import AlarmShelf
 from server.registry.registry import Registry
@@ -91,6 +92,26 @@ def test_the_summary_is_what_the_account_of_the_ledger_says(home: Path, study: S
     assert seen.words == "cycle 2: people are reading"
     assert summary(folder, row(study, "stopped")).words == "cycle 2: cases were open to readers"
     book.close()
+
+
+def test_status_tells_the_advice_that_the_dashboard_shows(home: Path, study: Study) -> None:
+    book = ledger(home, study)
+    bins = (40,) + (0,) * (UNCERTAINTY_BINS - 1)
+    for cycle in range(4):
+        kept = ((20, 0), (0, 20)) if cycle else ((0, 0), (0, 0))
+        report = SiteReport("north", 40, 2, 0, 9, 1.0, bins, (20, 20), (1, 1), kept)
+        book.commit(Stage(cycle, "report"), {"north": report})
+        book.commit(Stage(cycle, "allocate"), {"north": Grant(4, "a share")})
+        assert "stabilised" not in as_text(overview(home))
+        book.commit(Stage(cycle, "read"), {"north": told("north", 4, 0)})
+    book.close()
+    seen = overview(home)
+    advice = as_dict(seen)["studies"][0]["advice"]
+    assert advice.startswith("Predictions have stabilised, stopping may be considered")
+    assert f"\n  {advice}" in as_text(seen)
+    shown = study_page(ServerPaths(home), study.identity)
+    assert shown is not None
+    assert [c["advice"] for c in shown["cycles"]] == ["", "", "", advice]
 
 
 def test_a_broken_folder_hides_nothing_else(home: Path, study: Study) -> None:
