@@ -182,8 +182,7 @@ def _measured(kind: str, name: str) -> Iterator[str]:
     for x in lines:
         lower = "-" if x["lower"] is None else f"{x['lower']:+.4f}"
         where = f"{x['track']}, {x['title']} | {x['cell']}, {x['split']} | `{x['strategy']}`"
-        saved = "-" if x["saved"] is None else f"{x['saved']:.1%}"
-        more = f"{lower} | {x['safe']} | {x['moved']:.1%} | {saved}"
+        more = f"{lower} | {x['safe']} | {x['moved']:.1%} | {x['saved'] or '-'}"
         yield f"| {where} | {x['seeds']} | {x['mean']:+.4f} | {more} |"
 
 

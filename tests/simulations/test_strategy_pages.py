@@ -59,7 +59,7 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
     line = {"track": "A", "title": "label skew", "cell": "selectors", "split": "test"}
     arm = {"arm": "coreset", "seeds": 20, "gain": [0.05, 0.03, 0.07], "query_seconds": 0.1}
     policy = {"strategy": "coreset", "policy": "safe", "seeds": 20, "mean": 0.001, "lower": -0.002,
-              "safe": "yes", "moved": 0.1, "saved": 0.2}  # fmt: skip
+              "safe": "yes", "moved": 0.1, "saved": "+20.0% (never to +30.0%)"}  # fmt: skip
     lost = policy | {"policy": "threshold", "safe": "no", "saved": None}
     known = {"arms": [line | arm | {"verdict": "win"}]}
     known |= {"policies": [line | policy, line | lost]}
@@ -69,7 +69,7 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
     assert "| 20 | +0.0500 (+0.0300 to +0.0700) | win | 0.1 |" in measured_page
     assert pages[DOCS / "strategies" / "query-badge.md"].count("Not measured.") == 1
     assert (
-        "| `coreset` | 20 | +0.0010 | -0.0020 | yes | 10.0% | 20.0% |"
+        "| `coreset` | 20 | +0.0010 | -0.0020 | yes | 10.0% | +20.0% (never to +30.0%) |"
         in (pages[DOCS / "strategies" / "budget-safe.md"])
     )
     assert "| no | 10.0% | - |" in pages[DOCS / "strategies" / "budget-threshold.md"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 
 from simulations.benchmarks.labels.figures import CLAIMED, Figures, figures, runs_of
+from simulations.benchmarks.labels.minutes import Saved, saved
 from simulations.benchmarks.labels.tracks import Track
-from simulations.results.curves import curve, reach
 from simulations.results.paired import Paired
 from simulations.results.records import Run
 
@@ -30,19 +30,14 @@ class PolicyFigures:
         final_loss: mean difference of the worst site's final log-loss; None where not measured.
         moved: mean share of a cycle's budget that went elsewhere than uniform's, cycles after the
             first.
-        saved: median of `saving` over the seeds; None where half of them or more did not hold the
-            goal, or none can tell.
-        held: seeds that held it.
-        told: seeds that can tell.
+        saved: physician minutes; None where nobody can tell.
     """
 
     paired: Paired
     lower: float | None
     final_loss: float | None
     moved: float
-    saved: float | None
-    held: int
-    told: int
+    saved: Saved | None
 
     @property
     def safe(self) -> str:
@@ -72,17 +67,12 @@ def _against(
     numbers: Figures, paired: Paired, runs: Mapping[tuple[str, int], Run]
 ) -> PolicyFigures:
     pairs = [(runs[paired.arm, s], runs[paired.reference, s]) for s in paired.seeds]
-    found = [saving(arm, uniform, numbers.track) for arm, uniform in pairs]
-    spared = [s for s in found if s is not None]
-    middle = median(spared) if spared else -math.inf
     return PolicyFigures(
         paired=paired,
         lower=lower_bound(paired.differences),
         final_loss=_loss(numbers, paired),
         moved=fmean(moved(arm) for arm, _ in pairs),
-        saved=middle if math.isfinite(middle) else None,
-        held=sum(math.isfinite(s) for s in spared),
-        told=len(spared),
+        saved=saved(pairs, numbers.track),
     )
 
 
@@ -111,28 +101,6 @@ def moved(run: Run) -> float:
             excess = sum(abs(c - equal - (i < more)) for i, c in enumerate(counts))
             shares.append(excess / 2 / total)
     return fmean(shares) if shares else 0.0
-
-
-def saving(run: Run, uniform: Run, track: Track) -> float | None:
-    """The share of uniform's minutes to a goal that a run did not need for the same goal.
-
-    The goal is the AUROC that uniform has at its whole budget. Both sides count the minutes until
-    they first reach it and hold it, so that a run which is uniform saves exactly 0.
-
-    Returns:
-        Minus infinity where the run does not hold it; None where uniform has no
-            AUROC or no minutes.
-    """
-    goal = curve(uniform, "locked", track.scope, "auroc")
-    line = curve(run, "locked", track.scope, "auroc")
-    if not goal.values.size:
-        return None
-    took, theirs = (reach(x, float(goal.values[-1]), "auroc") for x in (line, goal))
-    if theirs is None or not theirs.minutes:
-        return None
-    if took is None:
-        return -math.inf
-    return 1 - took.minutes / theirs.minutes
 
 
 def _loss(numbers: Figures, paired: Paired) -> float | None:

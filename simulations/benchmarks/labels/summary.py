@@ -71,8 +71,7 @@ def _policies(group: Group, strategy: str) -> list[dict[str, Any]]:
                 "worst_loss": _rounded_or_none(numbers.final_loss, _DIGITS),
                 "safe": numbers.safe,
                 "moved": round(numbers.moved, 3),
-                "saved": _rounded_or_none(numbers.saved, 3),
-                "held": numbers.held,
+                "saved": None if numbers.saved is None else str(numbers.saved),
             }
         )
     return found

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from simulations.benchmarks.labels.figures import runs_of
+from simulations.benchmarks.labels.minutes import Saved, saved
 from simulations.benchmarks.labels.page import page
-from simulations.benchmarks.labels.policies import lower_bound, moved, policies, saving
+from simulations.benchmarks.labels.policies import lower_bound, moved, policies
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.summary import summary
 from simulations.benchmarks.labels.tracks import TRACKS
@@ -35,32 +36,30 @@ def test_moved_is_the_share_that_uniform_would_have_given_another_site(
     assert moved(run) == pytest.approx(share)
 
 
-def test_minutes_are_held_against_those_that_uniform_needs_for_the_same_goal(line: Make) -> None:
-    def saved(curve: tuple[float, ...], uniform: tuple[float, ...]) -> float | None:
-        arms = [line("coreset@safe", 0, curve), line("coreset", 0, uniform)]
-        run, against = runs_of(arms).runs
-        return saving(run, against, TRACKS["A"])
+def test_minutes_are_read_off_mean_curves(line: Make) -> None:
+    def found(ours: Lines, uniform: Lines) -> Saved | None:
+        runs = runs_of([*ours, *uniform]).runs
+        return saved(list(zip(runs[: len(ours)], runs[len(ours) :], strict=True)), TRACKS["A"])
 
-    rising, dipping = (0.6, 0.7, 0.8), (0.6, 0.9, 0.8)  # at 24, 72 and 120 minutes
-    assert saved((0.6, 0.8, 0.9), rising) == pytest.approx(1 - 72 / 120)
-    assert saved(rising, rising) == 0
-    assert saved(dipping, dipping) == 0  # it held its last AUROC at 72 already
-    assert saved(rising, dipping) == pytest.approx(1 - 120 / 72)  # slower than uniform
-    assert saved((0.8, 0.9, 0.9), dipping) == pytest.approx(1 - 24 / 72)
-    assert saved((0.6, 0.7, 0.79), rising) == -math.inf
+    def curves(arm: str, *values: tuple[float, ...]) -> Lines:
+        return [line(arm, seed, curve) for seed, curve in enumerate(values)]
 
-
-def test_minutes_saved_are_a_median_in_which_a_seed_that_never_held_is_a_loss(line: Make) -> None:
-    def shown(*curves: tuple[float, ...]) -> tuple[Any, int, int]:
-        lines = [line("coreset", s, (0.6, 0.7, 0.8)) for s in range(len(curves))]
-        lines += [line("coreset@safe", s, curve) for s, curve in enumerate(curves)]
-        found = policies(TRACKS["A"], lines, "coreset")["coreset@safe"]
-        return found.saved, found.held, found.told
-
-    early, same, never = (0.6, 0.8, 0.9), (0.6, 0.7, 0.8), (0.6, 0.7, 0.7)
-    assert shown(early, same, never) == (0.0, 2, 3)
-    assert shown(early, early, never) == (pytest.approx(0.4), 2, 3)
-    assert shown(early, never) == (None, 1, 2)
+    # at 24, 72 and 120 minutes; the mean is (0.6, 0.75, 0.8)
+    uniform = curves("coreset", (0.6, 0.9, 0.8), (0.6, 0.6, 0.8))
+    same = found(curves("coreset@safe", (0.6, 0.9, 0.8), (0.6, 0.6, 0.8)), uniform)
+    assert same == Saved(0, 0, 0)
+    early = found(curves("coreset@safe", (0.6, 0.8, 0.9), (0.6, 0.8, 0.9)), uniform)
+    assert early is not None
+    assert early.share == pytest.approx(1 - 72 / 120)
+    assert early.low <= early.share <= early.high
+    between = found(curves("coreset@safe", (0.6, 0.75, 0.85), (0.6, 0.75, 0.85)), uniform)
+    assert between is not None
+    assert between.share == pytest.approx(1 - 96 / 120)  # half of the way from 72 to 120
+    dips = found(curves("coreset@safe", (0.6, 0.9, 0.7), (0.6, 0.9, 0.8)), uniform)
+    assert dips is not None
+    assert dips.share == -math.inf
+    assert str(dips).startswith("never (never to ")
+    assert found(uniform[:1], uniform[:1]) is None
 
 
 def with_loss(made: dict[str, Any], loss: float) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def test_a_policy_is_safe_by_its_aubc_and_by_the_worst_sites_log_loss(
     assert (told["safe"], told["worst_loss"]) == (safe, pytest.approx(loss - 0.2))
     said = page(results)
     assert f"| {loss - 0.2:+.3f} | {safe} | 0.0% |" in said
-    for column in ("worst log-loss, more", "lower bound", "budget moved", "minutes saved"):
+    for column in ("worst log-loss, more", "lower bound", "budget moved"):
         assert f"| {column} |" in said
         assert f"{column.capitalize()}" in said or f"*{column}*" in said
 
@@ -106,5 +105,4 @@ def test_policies_are_held_against_the_same_strategy_with_uniform(
     assert list(found) == ["coreset@safe"]
     assert found["coreset@safe"].paired.mean == pytest.approx(-0.005)
     assert found["coreset@safe"].final_loss == pytest.approx(0.02)
-    assert found["coreset@safe"].held == 0
-    assert found["coreset@safe"].saved is None
+    assert str(found["coreset@safe"].saved) == "never (never to never)"
