@@ -168,13 +168,10 @@ def lines(node: ast.AST) -> int:
     return int(end) - int(start) + 1
 
 
-LONG_YET = {"tests/simulations/test_simulate.py"}  # to be split; no other file may join it
-
-
 def test_no_file_over_300_lines() -> None:
     sizes = {p: len((ROOT / p).read_text(encoding="utf-8").splitlines()) for p in FILES}
     wrong = [f"{path}: {size}" for path, size in sizes.items() if size > 300]
-    assert not [line for line in wrong if line.partition(":")[0] not in LONG_YET]
+    assert not wrong
 
 
 def test_no_function_over_50_lines() -> None:
