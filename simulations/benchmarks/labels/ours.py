@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from simulations.benchmarks.labels.shown import head, row, shift, verdict
+from simulations.benchmarks.labels.shown import chance, head, row, shift, verdict
 from simulations.results.outcomes import Arm
 from simulations.results.paired import Paired, correct, pair
 
@@ -47,5 +47,5 @@ def against_published(arms: Sequence[Arm]) -> Iterator[str]:
     for words, p in found:
         said = verdict(p, (f"{OURS} above", "no difference shown", f"{OURS} below"))
         cells = [words, f"`{p.reference}`", shift(p), f"{p.wins}/{len(p.seeds)}"]
-        yield row([*cells, f"{p.holm_p:.3f}", said])
+        yield row([*cells, chance(p), said])
     yield ""

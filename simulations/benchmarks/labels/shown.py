@@ -40,6 +40,11 @@ def shift(paired: Paired) -> str:
     return f"{paired.shift:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
+def chance(paired: Paired) -> str:
+    """The corrected p."""
+    return f"{paired.holm_p:.3f}" if paired.holm_p >= 0.001 else "< 0.001"
+
+
 def against(paired: Paired | None, *, lower_is_better: bool = False) -> list[str]:
     """Four cells: the shift, pairs won, the corrected p, the verdict."""
     if paired is None:
@@ -47,7 +52,7 @@ def against(paired: Paired | None, *, lower_is_better: bool = False) -> list[str
     return [
         shift(paired),
         f"{paired.wins}/{len(paired.seeds)}",
-        f"{paired.holm_p:.3f}",
+        chance(paired),
         verdict(paired, lower_is_better=lower_is_better),
     ]
 
