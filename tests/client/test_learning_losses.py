@@ -13,6 +13,7 @@ from protocol.sections import ClassName, Task, Training
 from protocol.study import Study
 
 
+@pytest.mark.slow
 def test_soft_cross_entropy_is_torchs() -> None:
     logits, targets = torch.randn(5, 3), torch.rand(5, 3).softmax(1)
     ours = cross_entropy(logits, targets, multi_label=False, gamma=0, weights=None)

@@ -122,6 +122,7 @@ def test_opacus_finds_the_gradient_of_every_case(row: str) -> None:
             torch.testing.assert_close(parameter.grad, samples[i], atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_initial_arrays_follow_the_seed_and_leave_torch_as_it_was(network: str) -> None:
     before = torch.random.get_rng_state()

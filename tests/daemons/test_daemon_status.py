@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pytest
+
 from daemons.status import read_status
 
 Daemon: TypeAlias = Any  # of conftest.py, which nothing imports
 
 
+@pytest.mark.slow
 def test_the_status_is_always_whole(daemon: Daemon) -> None:
     daemon.start("Service('brief', ('/bin/true',))", "Service('brief-too', ('/bin/false',))")
     file = daemon.home / "run" / "status.json"

@@ -8,6 +8,8 @@ import textwrap
 import time
 from typing import Any, TypeAlias
 
+import pytest
+
 Daemon: TypeAlias = Any  # of conftest.py, which nothing imports
 
 
@@ -48,6 +50,7 @@ def test_a_killed_guardian_is_replaced(daemon: Daemon) -> None:
     daemon.wait_for(lambda: not any(daemon.lives(pid) for pid in pids))
 
 
+@pytest.mark.slow
 def test_what_outlived_daemon_and_guardian_is_ended_by_the_next_daemon(daemon: Daemon) -> None:
     tree, deaf = (
         f"Service('tree', py({daemon.parent!r}))",
@@ -68,6 +71,7 @@ def test_what_outlived_daemon_and_guardian_is_ended_by_the_next_daemon(daemon: D
     assert set(daemon.up("tree", "deaf")).isdisjoint(pids)
 
 
+@pytest.mark.slow
 def test_it_stops_in_reverse_order_and_leaves_nothing(daemon: Daemon) -> None:
     script = textwrap.dedent("""
         import signal, sys, time

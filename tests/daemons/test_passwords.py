@@ -49,6 +49,7 @@ def test_a_hash_of_another_cost_is_right_and_stale() -> None:
     assert is_stale("{}")
 
 
+@pytest.mark.slow
 def test_a_hash_from_before_argon2_is_right_and_stale() -> None:
     salt = bytes(range(16))
     made = hashlib.scrypt(WORD.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32, maxmem=2**26)

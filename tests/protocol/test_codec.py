@@ -260,6 +260,7 @@ def test_a_block_of_another_record_or_with_more_arrays() -> None:
             unpack(SiteProgress, save(extra, {"record": text}))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200))
 def test_noise_never_raises_anything_else(block: bytes) -> None:
     with pytest.raises(CodecError):

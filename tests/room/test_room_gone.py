@@ -29,6 +29,7 @@ def room(make_room: Callable[..., Any]) -> Any:
     return made
 
 
+@pytest.mark.slow
 def test_an_excluded_patient_s_answer_is_not_taken_back(
     room: Any, pages: Callable[..., Any]
 ) -> None:

@@ -101,6 +101,7 @@ def test_attack_membership_is_printed_and_stands_in_the_report(attack: Attack, r
     assert auroc in page
 
 
+@pytest.mark.slow
 def test_attack_membership_as_json_says_the_same(attack: Attack, run: Path) -> None:
     code, out, _ = attack("membership", "run", "--format", "json")
     told = json.loads(out)

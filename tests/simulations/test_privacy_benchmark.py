@@ -97,6 +97,7 @@ def test_dp_sgd_programme_is_the_committed_study_and_confirms_with_its_own_seeds
     assert set(CHOSEN) == set(product(NETWORKS, LABELS, EPSILONS))
 
 
+@pytest.mark.slow
 def test_dp_sgd_code_of_privacy_counts_for_private_runs_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

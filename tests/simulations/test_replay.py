@@ -55,6 +55,7 @@ def test_the_policy_of_a_study_recomputed_is_what_it_granted(finished: Path) -> 
     assert len({r.granted for r in found}) > 1
 
 
+@pytest.mark.slow
 def test_another_policy_shares_the_same_budget_otherwise(finished: Path) -> None:
     found = reallocated(finished / "ledger.db", "uniform")
     assert all(r.instead == 4 for r in found)

@@ -54,8 +54,9 @@ def saved(pairs: Sequence[tuple[Run, Run]], track: Track) -> Saved | None:
     both = np.array([pair for pair in lines if {line.shape[1] for line in pair} == {whole}])
     if len(both) < 2 or whole < 2 or not both[:, 1, 0, -1].any():
         return None
-    rng, n = np.random.default_rng(0), len(both)
-    drawn = [_share(both[rng.integers(n, size=n)].mean(axis=0)) for _ in range(RESAMPLES)]
+    n = len(both)
+    times = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+    drawn = [_share(means) for means in np.tensordot(times / n, both, axes=1)]
     low, high = np.quantile(drawn, (0.025, 0.975), method="nearest")
     return Saved(_share(both.mean(axis=0)), float(low), float(high))
 

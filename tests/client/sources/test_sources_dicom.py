@@ -169,6 +169,7 @@ def test_what_may_show_names_or_is_no_image_is_skipped_with_its_reason(
     assert [reason in words for words in tally.skipped] == [True]
 
 
+@pytest.mark.slow
 def test_a_series_of_two_sizes_or_two_patients_is_skipped_by_its_key(
     made: Made,
     write: Write,

@@ -98,6 +98,7 @@ def test_a_key_of_a_first_answer_makes_no_changed_mind(
     assert len(stages(room)) == 2
 
 
+@pytest.mark.slow
 def test_a_closed_cycle_takes_no_second_look(
     room: Any, pages: Made, look: Made, change: Made
 ) -> None:

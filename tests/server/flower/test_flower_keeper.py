@@ -131,6 +131,7 @@ def test_strangers_and_twins_are_stopped(registry: Registry, link: Any, tmp_path
     assert sorted(link.stopped) == sorted([strange, twin])
 
 
+@pytest.mark.slow
 def test_runs_that_die_young_wait_longer_and_raise_an_alarm(
     registry: Registry, link: Any, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_one_abstains_and_the_others_train(calm: Callable[..., Torn]) -> None:
     assert "south" in made.books()[1]["granted"]  # its readers go on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [("south",), ("north", "south")])
 def test_privacy_account_that_is_spent_at_a_report_leaves_the_study_to_the_others(
     who: tuple[str, ...], calm: Callable[..., Torn]
@@ -89,6 +90,7 @@ def test_privacy_account_that_is_spent_at_a_report_leaves_the_study_to_the_other
     assert made.world.ledger() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["report", "evaluate"])
 def test_privacy_account_that_is_spent_everywhere_ends_the_study_and_fails_nothing(
     step: str, calm: Callable[..., Torn]

@@ -135,6 +135,7 @@ def many(line: Make, arms: Mapping[str, tuple[float, ...]], pairs: int) -> Lines
     return [line(name, seed, curve) for seed in range(pairs) for name, curve in curves.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [

@@ -86,6 +86,7 @@ def test_the_rare_disease_is_one_case_in_six_and_every_site_has_every_test_image
     assert not raw & {cases.keys[i] for i in pool}
 
 
+@pytest.mark.slow
 def test_six_machines_show_one_test_image_in_six_ways() -> None:
     cases = cases_of("B", 0, "val")
     first = cases.keys[cases.rows("test")[0]].partition(".")[0]

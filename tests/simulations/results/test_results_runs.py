@@ -131,6 +131,7 @@ def test_another_hash_is_not_paired(simulated: Simulated, name: str) -> None:
         check(load([out]))
 
 
+@pytest.mark.slow
 def test_another_baseline_names_arm_seed_and_metric(simulated: Simulated) -> None:
     out = simulated()
 

@@ -46,6 +46,7 @@ def test_budget_adds_up_in_every_cycle(reference: Path, lines: Lines) -> None:
         assert spent == 36
 
 
+@pytest.mark.slow
 def test_arms_of_a_seed_begin_alike(reference: Path, lines: Lines) -> None:
     for seed in (0, 1):
         accounts = {a: lines(reference / a / f"seed-{seed}") for a in ("coreset", "random", "full")}
@@ -56,6 +57,7 @@ def test_arms_of_a_seed_begin_alike(reference: Path, lines: Lines) -> None:
     assert lines(reference / "random" / "seed-0")[0] != lines(reference / "random" / "seed-1")[0]
 
 
+@pytest.mark.slow
 def test_every_look_at_a_truth_is_counted(reference: Path) -> None:
     for arm, readings in (("coreset", 36), ("random", 36), ("full", 0)):
         account = json.loads((reference / arm / "seed-0" / "run.json").read_text())
@@ -65,6 +67,7 @@ def test_every_look_at_a_truth_is_counted(reference: Path) -> None:
         assert account["finished"]
 
 
+@pytest.mark.slow
 def test_full_arm_reads_everything_in_one_cycle(reference: Path, lines: Lines) -> None:
     account = lines(reference / "full" / "seed-0")
     assert [line["cycle"] for line in account] == [-1, 0]
@@ -72,6 +75,7 @@ def test_full_arm_reads_everything_in_one_cycle(reference: Path, lines: Lines) -
     assert sum(sum(c) for c in account[1]["labels"].values()) == account[1]["training_readings"]
 
 
+@pytest.mark.slow
 def test_no_patient_is_in_two_splits(reference: Path) -> None:
     from client.home import open_store
 
