@@ -167,6 +167,7 @@ def test_a_log_from_an_old_copy_is_noted_once(attending: Any, hospital: Any, wai
     ]
 
 
+@pytest.mark.slow
 def test_heads_follow_fresh_lines_and_do_not_follow_themselves(
     attending: Any, hospital: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +187,7 @@ def test_heads_follow_fresh_lines_and_do_not_follow_themselves(
     attending(scene)
 
 
+@pytest.mark.slow
 def test_a_log_that_is_forged_while_the_stream_stands_is_found(
     attending: Any, hospital: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +219,7 @@ def test_a_log_that_is_forged_while_the_stream_stands_is_found(
     attending(scene)
 
 
+@pytest.mark.slow
 def test_a_server_that_falls_silent_is_left(attending: Any, hospital: Any, wait: Any) -> None:
     async def scene(desk: Any) -> None:
         await wait(lambda: desk.heard("heartbeat"))

@@ -53,6 +53,7 @@ class Proxy:
         self.carried.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", ["", "ann:s@cr%t/:x"])
 def test_the_stream_goes_through_the_proxy(
     user: str, attending: Any, hospital: Any, wait: Any

@@ -181,6 +181,7 @@ def test_a_quorum_waits_for_the_slow_but_only_a_grace_for_the_absent(
     assert answered(federation(grid, 0.75)) == NAMES
 
 
+@pytest.mark.slow
 def test_a_site_that_stays_away_is_glanced_at_and_waited_for_when_it_is_back(
     function_grid: Any, node: Nodes
 ) -> None:

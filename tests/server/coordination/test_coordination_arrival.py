@@ -119,6 +119,7 @@ def test_a_renewed_site_goes_on_with_the_old_certificate_until_that_is_taken_bac
     assert make_site("renewed", serial="b20").arrive().welcome.protocol == 1
 
 
+@pytest.mark.slow
 def test_a_stream_that_never_arrives_ends(make_site: Any) -> None:
     site = make_site("shy")
     site.open()

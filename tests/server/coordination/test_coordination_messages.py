@@ -134,6 +134,7 @@ def test_a_flood_ends_the_stream_and_is_not_let_in_at_once(make_site: Any) -> No
     quiet.hear("heartbeat")
 
 
+@pytest.mark.slow
 def test_a_wrong_clock_sounds_until_it_is_right(server: Any, make_site: Any, wait: Any) -> None:
     site = make_site("clock")
     site.arrive()

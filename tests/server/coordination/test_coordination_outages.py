@@ -123,6 +123,7 @@ def test_a_planned_stop_says_goodbye(server: Any, make_site: Any) -> None:
     assert "failed" not in log
 
 
+@pytest.mark.slow
 def test_a_silent_site_is_offline(server: Any, make_site: Any, wait: Any) -> None:
     site, talker = make_site("silent", silent=True), make_site("talker")
     site.arrive()
