@@ -60,6 +60,14 @@ def lives(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def called(pid: int) -> str:
+    """A process's name; "" of one that has ended since its number was read."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 class Daemon:
     """A daemon of the test's own services, in its own process."""
 
@@ -102,8 +110,7 @@ class Daemon:
 
     def guardian(self, daemon: int) -> int:
         children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
-        named = {int(c): Path(f"/proc/{c}/comm").read_text().strip() for c in children}
-        return next((pid for pid, name in named.items() if name == "guardian"), 0)
+        return next((int(c) for c in children if called(int(c)) == "guardian"), 0)
 
     def end(self) -> None:
         for child in self.started:
