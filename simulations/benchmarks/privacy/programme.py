@@ -45,15 +45,17 @@ class Pace:
     patients: int = 64
 
 
+_BOTH = (*product((10,), (0.003, 0.01), (256,)), *product((30,), (0.01, 0.03), (16,)))
+
 GRID: Mapping[str, tuple[Pace, ...]] = {
-    "264": tuple(starmap(Pace, product((2, 10, 30), (0.003, 0.01, 0.03)))),
+    "264": tuple(starmap(Pace, (*product((2, 10, 30), (0.003, 0.01, 0.03)), *_BOTH))),
     "all": tuple(
         starmap(
             Pace,
             (
-                *product((10, 30), (0.003, 0.01, 0.03), (64,)),
-                *product((30, 100), (0.01, 0.03), (16,)),
-                *((60, 0.03, 64), (100, 0.1, 16)),
+                *product((10, 30), (0.003, 0.01, 0.03)),
+                *((60, 0.03), (100, 0.01, 16), (100, 0.03, 16), (100, 0.1, 16)),
+                *_BOTH,
             ),
         )
     ),
@@ -82,8 +84,8 @@ def private(network: str, labels: str, epsilon: int, pace: Pace) -> str:
     """The arm with privacy."""
     return (
         f"{plain(network, labels)}+privacy.epsilon={epsilon}+training.start=warm"
-        f"+training.batch_size={pace.patients}+training.min_steps={pace.steps}+training.max_steps={pace.steps}"
-        f"+training.learning_rate={pace.rate}"
+        f"+training.batch_size={pace.patients}+training.min_steps={pace.steps}"
+        f"+training.max_steps={pace.steps}+training.learning_rate={pace.rate}"
     )
 
 
