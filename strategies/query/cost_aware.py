@@ -29,8 +29,8 @@ class CostAware:
         inner_arguments: its arguments.
         power: of the minutes; 0 leaves them out, 1 is gain per minute.
 
-    Source: Settles, Craven and Friedland, NIPS 2008 workshop on cost-sensitive learning, the
-    ratio (citation unverified); the minutes from logged reading times are ours.
+    Source: Haertel, Seppi, Ringger and Carroll, "Return on investment for active learning", NIPS
+    2008 workshop on cost-sensitive learning, the ratio; minutes from logged reading times are ours.
     """
 
     inner: str = "entropy"

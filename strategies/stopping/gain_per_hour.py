@@ -23,8 +23,8 @@ class GainPerHour:
     and labels per reading of the cycles so far. No audit label enters. It says nothing before it
     has more losses than the curve has parameters, three.
 
-    Source: Hestness et al., arXiv 1712.00409, section 3, for the curve; a stop by expected utility
-    against cost is that of Donmez, Carbonell and Bennett, ECML 2007 (citation unverified).
+    Source: Hestness et al., arXiv 1712.00409, section 3, for the curve; stopping where labels are
+    expected to cost more than they gain, Dimitrakakis and Savu-Krohn, arXiv 0708.1242.
 
     Attributes:
         least: drop of log-loss in nats that an hour must be worth, above 0.
