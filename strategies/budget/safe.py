@@ -33,9 +33,10 @@ class Safe:
        1 / v_k and 1 / v_k^2. Unless Q exceeds q, t is 0 and all gains count as equal.
     3. Each gain is shrunk to g~_k = g + t / (t + v_k) * (g_k - g), at least 0; a site with fewer
        than two losses takes g.
-    4. The site's uniform grant is multiplied by sqrt(g~_k / c_k), c_k the minutes of one reading
-       where `minutes` lets them count, else 1. (The root equalises the marginal gain per minute of
-       losses that fall as 1 / labels.) Where no g~_k is above 0, all count as equal.
+    4. The site's uniform grant is multiplied by (g~_k / c_k) ** power, c_k the minutes of one
+       reading where `minutes` lets them count, else 1. (A power of 1/2 equalises the marginal gain
+       per minute of losses that fall as 1 / labels and of no other site's.) Where no g~_k is above
+       0, all count as equal.
     5. Every site keeps between 1 - reach and 1 + reach of its uniform grant: 1 - reach of the
        budget is always shared equally and goes on exploring.
 
@@ -51,6 +52,7 @@ class Safe:
         minutes: when a cheaper reading draws budget: "certain" once the lower `confidence` bound
             of g is above 0, "always" from the first measured times on, or "never".
         floor: least grant of a site that can use it.
+        power: of the gain per minute, 0 to 1: how far it moves a grant.
 
     Source: ours. Steps 2 and 3 are the empirical Bayes shrinkage of James and Stein (1961) with the
     variance of DerSimonian and Laird (1986), its expectation under equal gains replaced by a
@@ -61,11 +63,13 @@ class Safe:
     confidence: float = 0.95
     minutes: Literal["always", "certain", "never"] = "certain"
     floor: int = 0
+    power: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse arguments out of range."""
         check_floor(self.floor)
         check_range("reach", self.reach, 0, 1)
+        check_range("power", self.power, 0, 1)
         check_range("confidence", self.confidence, 0.5, 0.999)
         if self.minutes not in ("always", "certain", "never"):
             raise ValueError(
@@ -91,7 +95,8 @@ class Safe:
         belief = believe(points(reports, past), self.confidence)
         counted = self._counts_minutes(belief)
         costs = minutes_per_reading(reports) if counted else [1.0] * n
-        tilts = _tilts([belief.shrunk[r.site] for r in reports], costs) if self.reach else [1.0] * n
+        gains = [belief.shrunk[r.site] for r in reports]
+        tilts = _tilts(gains, costs, self.power) if self.reach else [1.0] * n
         claims = [
             Claim(
                 float(u) * tilt,
@@ -109,15 +114,15 @@ class Safe:
         return belief.common > NormalDist().inv_cdf(self.confidence) * belief.common_error
 
 
-def _tilts(gains: Sequence[float], costs: Sequence[float]) -> list[float]:
+def _tilts(gains: Sequence[float], costs: Sequence[float], power: float) -> list[float]:
     """(sites,) multipliers of the uniform grants; all 1 where no gain is above 0."""
     if not any(gains):
         gains = [1.0] * len(gains)
-    roots = [math.sqrt(g / c) for g, c in zip(gains, costs, strict=True)]
-    if len(set(roots)) <= 1:
-        return [1.0] * len(roots)
-    mean = math.fsum(roots) / len(roots)
-    return [root / mean for root in roots]
+    worths = [(g / c) ** power for g, c in zip(gains, costs, strict=True)]
+    if len(set(worths)) <= 1:
+        return [1.0] * len(worths)
+    mean = math.fsum(worths) / len(worths)
+    return [worth / mean for worth in worths]
 
 
 def _words(belief: Belief, site: str, even: float, tilt: float, minutes: float | None) -> str:

@@ -39,6 +39,9 @@ _SCREENED = (
 
 POLICIES = ("safe", "proportional", "uncertainty-mass", "threshold", "learning-curve", "hours")
 
+THRIFTY = 'safe+budget.arguments.minutes="always"+budget.arguments.power=1.0'
+"""Safe where a cheaper reading counts from the first measured times on, in full."""
+
 
 def strategies(names: Iterable[str] = _SCREENED) -> list[str]:
     """Those of the arms whose strategy the table has."""
@@ -54,9 +57,10 @@ def everything() -> list[Job]:
     jobs += screen(("A0.1", "A100"), range(5), strategies(few))
     jobs += screen(("A",), range(5), strategies(few[:4]), "resnet")
     jobs += screen(("A",), range(5), strategies(few[:4]), "shares")
-    for cell in ("budgets", "minutes"):
-        jobs += screen(("C",), range(20), against_uniform(POLICIES), cell)
-        jobs += screen(("B", "A"), range(20), against_uniform(POLICIES[:2]), cell)
+    jobs += screen(("C",), range(20), against_uniform(POLICIES), "budgets")
+    jobs += screen(("C",), range(20), against_uniform((*POLICIES, THRIFTY)), "minutes")
+    jobs += screen(("B", "A"), range(20), against_uniform(POLICIES[:1]), "budgets")
+    jobs += screen(("B", "A"), range(20), against_uniform((*POLICIES[:1], THRIFTY)), "minutes")
     return jobs
 
 

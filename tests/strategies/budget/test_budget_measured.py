@@ -158,6 +158,7 @@ def test_classes_that_differ_between_sites_are_refused() -> None:
         ("hours", {"site_hours": (("a", float("nan")),)}),
         ("safe", {"reach": 1.5}),
         ("safe", {"confidence": 1.0}),
+        ("safe", {"power": 1.5}),
         ("safe", {"minutes": "often"}),
         ("thompson", {"discount": 0.0}),
         ("ucb", {"confidence": -1.0}),

@@ -105,6 +105,9 @@ def test_a_cheap_reading_draws_budget_only_once_learning_is_certain(tell: Tell) 
     standing = tell({s: [1.0, 0.8, 0.8, 0.8] for s in "abc"}, count=40, minutes=minutes)
     assert counts(Safe(), standing, 66) == [22, 22, 22]
     assert counts(Safe(minutes="always"), standing, 66) == [30, 21, 15]
+    # 4 : 2 : 1 of 66, and at most 33, at least 11
+    assert counts(Safe(minutes="always", power=1.0), standing, 66) == [33, 22, 11]
+    assert counts(Safe(minutes="always", power=0.0), standing, 66) == [22, 22, 22]
     once = tell({s: [1.0] for s in "abc"}, minutes=minutes)
     granted = Safe(minutes="always").allocate(*once, 66, np.random.default_rng(0))
     assert granted["a"].reason == (
