@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
+unexport PYTHONDONTWRITEBYTECODE # else pytest rewrites every test anew, and every process compiles all of us
 
 .DEFAULT_GOAL := help
 .PHONY: help demo pneumonia test lint slow faults bench bench-select bench-labels bench-attacks bench-privacy docs pictures stubs clean
