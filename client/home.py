@@ -128,7 +128,7 @@ def read_config(home: Path) -> HomeConfig:
     try:
         document = tomllib.loads((HomePaths(home).config).read_text(encoding="utf-8"))
         return HomeConfig.model_validate_json(json.dumps(document))  # TOML's lists become tuples
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise HomeError(
             f"{home}: site.toml is missing; accepted is a site's home, which "
             "`wardround-site init` makes"

@@ -220,7 +220,7 @@ def accept(
     check_answer(study, reading)
     identity, mine = study.identity, (opening.case, reading.reader)
     if store.cycles.closed(identity, cycle):
-        raise ReadingRefused(f"cycle {cycle} is closed; accepted are cases of the open cycle")
+        raise ReadingRefused(f"cycle {cycle + 1} is closed; accepted are cases of the open cycle")
     if reading.stage == "repeat":
         if opening.case not in past_of(store, study, cycle, reading.reader).may:
             raise ReadingRefused("the case wants no answer of yours any more; the next one does")
@@ -250,7 +250,7 @@ def _check_open(
 ) -> None:
     identity, case = study.identity, opening.case
     if not store.readings.opened(identity, cycle, probs=False, case=case):
-        raise ReadingRefused(f"the case is not open in cycle {cycle}; accepted are open cases")
+        raise ReadingRefused(f"the case is not open in cycle {cycle + 1}; accepted are open cases")
     if reading.reader in store.readings.answers(identity, cycle, case=case).get(case, {}):
         raise ReadingRefused("this reader has answered the case; accepted is one answer each")
     if store.opinions.seen_since(identity, opening.case, reading.reader):

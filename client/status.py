@@ -79,7 +79,7 @@ def days_left(certificate: Path) -> int | None:
 def _document(paths: HomePaths) -> dict[str, Any]:
     try:
         return tomllib.loads(paths.config.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"{paths.home}: site.toml is missing; accepted is a site's home, which "
             "`wardround-site init` makes"
@@ -160,7 +160,7 @@ def as_text(seen: dict[str, Any], daemon: str) -> str:
         for cycle in study["cycles"]:
             closed = ", closed" if cycle["closed"] else ""
             lines.append(
-                f"  cycle {cycle['cycle']}: {cycle['readings']} readings, "
+                f"  cycle {cycle['cycle'] + 1}: {cycle['readings']} readings, "
                 f"{cycle['granted']} granted{closed}"
             )
     audit = seen["audit"]

@@ -155,7 +155,7 @@ class Federation:
         if answered < needed:
             told = ", ".join(f"{site}: {code}" for site, code in failed.items())
             raise QuorumLost(
-                f"cycle {stage.cycle}, {stage.step}, round {stage.round}: "
+                f"cycle {stage.cycle + 1}, {stage.step}, round {stage.round + 1}: "
                 f"{answered} of {len(self.sites)} sites answered ({told})"
             )
 

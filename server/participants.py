@@ -87,7 +87,7 @@ class Participants:
         if event.step == "too-long":
             AlarmShelf(self.registry.connection).sound(
                 "update-left-out",
-                f"cycle {event.cycle}, round {event.round}: its update was more than "
+                f"cycle {event.cycle + 1}, round {event.round + 1}: its update was more than "
                 f"{TOO_LONG:.0f} times as long as is usual, and is no part of the average",
                 event.site,
             )

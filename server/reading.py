@@ -127,8 +127,8 @@ class Reading:
         needed = min(self.c.federation.needed, len(self.shared))
         if answered < needed:
             raise QuorumLost(
-                f"cycle {self.cycle}: at the deadline of its reading {answered} sites were done or "
-                f"answered, a quorum is {needed}"
+                f"cycle {self.cycle + 1}: at the deadline of its reading {answered} sites were "
+                f"done or answered, a quorum is {needed}"
             )
         final = [s for s in late if s in told or s in self.c.federation.withdrawn]
         closed = {s: self._became(s, self.shared[s], told.get(s), seen.get(s)) for s in final}

@@ -106,8 +106,9 @@ def ask_sum(
                 return found.update, [name for node, name in here.items() if node in found.sites]
         if math.isinf(timing.retry) or time.monotonic() > patience:
             raise QuorumLost(
-                f"cycle {stage.cycle}, train, round {stage.round}: of {len(federation.sites)} "
-                f"sites fewer than {least} stayed to the end of the masked sum"
+                f"cycle {stage.cycle + 1}, train, round {stage.round + 1}: of "
+                f"{len(federation.sites)} sites fewer than {least} "
+                "stayed to the end of the masked sum"
             )
         federation.pause(timing.retry)
 

@@ -149,7 +149,9 @@ class Desk:
     def _mine(self, study: Study, who: Account, given: Given) -> Turn:
         """The turn that an answer is for, if this reader may give it."""
         if given.cycle != current_cycle(self.store, study):
-            raise ReadingRefused(f"cycle {given.cycle} is closed; its cases go back to the pool")
+            raise ReadingRefused(
+                f"cycle {given.cycle + 1} is closed; its cases go back to the pool"
+            )
         back = came_back(self.store, study, given.cycle, who, self.clock())
         if back is not None and back.opening.position == given.position:
             return back

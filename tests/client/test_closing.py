@@ -46,7 +46,7 @@ def test_a_closed_cycle_takes_no_reading(
     assert next_case(site.store, study, 0, "ann") is None
     assert waiting(site.store, study, 0) == []
     reading = Reading("", "ann", AT, 20.0, "answered", (1, 0))
-    with pytest.raises(ReadingRefused, match=r"^cycle 0 is closed; accepted are cases of the open"):
+    with pytest.raises(ReadingRefused, match=r"^cycle 1 is closed; accepted are cases of the open"):
         submit(site.store, study, 0, shown, reading)
     assert ask(site, study, "close") == told
 
@@ -89,7 +89,7 @@ def test_a_later_grant_closes_the_cycles_before_it(
     assert current_cycle(site.store, study) == 0
     assert ask(site, study, "select", cycle=1, grant=Grant(4, "")).opened == 4
     assert current_cycle(site.store, study) == 1
-    with pytest.raises(ReadingRefused, match="cycle 0 is closed"):
+    with pytest.raises(ReadingRefused, match="cycle 1 is closed"):
         submit(site.store, study, 0, shown, Reading("", "ann", AT, 20.0, "answered", (1, 0)))
     assert ask(site, study, "close").spent == 3
     assert read_cases(site.store, study, 1) == 4

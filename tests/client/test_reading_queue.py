@@ -146,7 +146,7 @@ def test_of_two_readers_at_the_last_reading_one_is_refused(
     ("case", "reading", "words"),
     [
         (1, Reading("", "a", AT, 1.0, "answered", (0, 1)), "this reader has answered"),
-        (9, Reading("", "b", AT, 1.0, "answered", (0, 1)), "not open in cycle 0"),
+        (9, Reading("", "b", AT, 1.0, "answered", (0, 1)), "not open in cycle 1"),
         (2, Reading("", "b", AT, 1.0, "answered", (1, 1)), "one 1 and else 0s"),
         (2, Reading("", "b", AT, 1.0, "answered", ()), "2 numbers"),
         (2, Reading("", "b", AT, 1.0, "answered", (0, 1, 0)), "2 numbers"),

@@ -79,8 +79,16 @@ def test_studies_cycles_and_the_audit_log_are_counted(
     assert seen["studies"][0]["standing"] == "approved"
     assert seen["audit"]["lines"] == 1
     text = run("status", "--home", str(site.home))
-    assert "cycle 0: 0 readings, 12 granted, closed" in text
+    assert "cycle 1: 0 readings, 12 granted, closed" in text
     assert "it is far away" in text
+
+
+@pytest.mark.parametrize("command", ["status", "studies", "preflight"])
+def test_a_home_that_is_a_file_is_no_site(command: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ValueError, match="accepted is a site's home"):
+        CliRunner().invoke(app, [command, "--home", str(file)], catch_exceptions=False)
 
 
 @pytest.mark.slow

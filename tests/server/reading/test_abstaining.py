@@ -132,7 +132,7 @@ def test_a_quorum_that_is_lost_and_comes_back_changes_nothing(calm: Callable[...
     for _ in range(2):
         with pytest.raises(QuorumLost):
             made.world.run(lost=lost.append)
-    words = "cycle 1, train, round 0: 1 of 3 sites answered (north: kept-back, south: kept-back)"
+    words = "cycle 2, train, round 1: 1 of 3 sites answered (north: kept-back, south: kept-back)"
     assert lost == [words, words]
     broken[0] = False
     made.world.run(lost=lost.append)
