@@ -26,7 +26,9 @@ def demo(
     ] = None,
     source: Annotated[
         list[Path] | None,
-        typer.Option(help="What to import, as `import` takes it; may be repeated. Else a phantom."),
+        typer.Option(
+            help="A folder or file, as `import` takes it; may be repeated. Else a phantom."
+        ),
     ] = None,
     study: Annotated[Path | None, typer.Option(help="A study file; else one is included.")] = None,
     cycles: Annotated[int | None, typer.Option(min=1, max=1000, help="Times around.")] = None,

@@ -127,6 +127,8 @@ def purge(patient: Patient, home: Home, yes: Yes = False, form: Format = "text")
     with _store(home) as store:
         cases = patients.purge(home, store, key, name)
     _counted("purged", cases, form)
+    if not cases and form == "text":
+        print("none was here under that name; what a source has of them is not taken from now on")
 
 
 @contextmanager

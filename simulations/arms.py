@@ -54,6 +54,8 @@ class Arm:
                 "file as often as wanted, then ~attack"
             )
         strategy, policy, sets, attack = found.groups(default="")
+        if strategy == FULL and policy:
+            raise ArmError(f"arm {name!r}: the bound shares no budget; accepted is {FULL}")
         return cls(strategy, policy, tuple(s for s in sets.split("+") if s), attack)
 
     @property

@@ -52,7 +52,7 @@ class Checked:
     def document(self) -> dict[str, Any]:
         """For programs; widths that are not estimable are null."""
         return {
-            "schema": 1,
+            "format": 1,
             "study": self.study.name,
             "identity": self.study.identity,
             "expected": {

@@ -35,7 +35,9 @@ def poc(
     ] = "simulated",
     patience: Annotated[
         float | None,
-        typer.Option(help="Seconds for the study to end. Else 1800, and a fortnight for people."),
+        typer.Option(
+            min=1, help="Seconds for the study to end. Else 1800, and a fortnight for people."
+        ),
     ] = None,
     form: Format = "text",
 ) -> None:

@@ -60,7 +60,7 @@ def _ledger(path: Path, policy: str, sets: list[str], form: str) -> None:
             f"{path}: no ledger{said}; accepted is the ledger.db of a run or of a server's study"
         ) from None
     if form == "json":
-        print_json({"policy": policy, "grants": [asdict(each) for each in found]})
+        print_json({"format": 1, "policy": policy, "grants": [asdict(each) for each in found]})
         return
     print(f"{'cycle':>5}  {'site':<20} {'granted':>8} {policy:>16}  reason")
     for each in found:

@@ -27,10 +27,14 @@ def new(
     form: Format = "text",
 ) -> None:
     """Write a commented study file with every key."""
+    import tomllib
+
+    from protocol.study import parse
     from simulations.template import template
 
     check_format(form)
     text = template(name)
+    parse(tomllib.loads(text))  # says what a study's name may be
     try:
         with file.open("x", encoding="utf-8") as target:
             target.write(text)

@@ -38,7 +38,8 @@ def run_simulation(
         os.environ.setdefault(name, "0")
     for key, accepted in (("engine", ("local", "ray")), ("scored_on", ("test", "val"))):
         if options[key] not in accepted:
-            raise PlanError(f"{key} {options[key]!r}: accepted is {' or '.join(accepted)}")
+            option = f"--{key.replace('_', '-')}"
+            raise PlanError(f"{option} {options[key]!r}: accepted is {' or '.join(accepted)}")
     plan = plan_of(study, data, arms, seed_list(seeds, study), **options)
     from simulations.simulate import simulate  # torch: only once the plan is known to be sound
 

@@ -37,7 +37,7 @@ definition = "One line that the reader sees beside the image."
 def template(name: str) -> str:
     """A commented TOML document that `protocol.study` accepts."""
     lines = ["# A wardround study. Keys may be left out; what stands here is their default.", ""]
-    lines += ["schema = 1", f'name = "{name}"']
+    lines += ["schema = 1", f"name = {json.dumps(name)}"]
     lines += _key("seed", Study.model_fields["seed"].description, 0)
     for section, field in Study.model_fields.items():
         if section == "network":

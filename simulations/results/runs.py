@@ -99,7 +99,9 @@ def _json(path: Path, otherwise: str) -> dict[str, Any]:
     """A JSON object in a file."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:  # its own words name the path again
+        raise NotARun(f"{otherwise}: {path.name} cannot be read ({error.strerror})") from None
+    except ValueError as error:
         raise NotARun(f"{otherwise}: {path.name} cannot be read ({error})") from None
     if not isinstance(document, dict):
         raise NotARun(f"{otherwise}: {path.name} holds no JSON object")

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-SCHEMA = 1
+FORMAT = 1
+"""Of the document, as every command's JSON says it."""
 
 
 def to_json(comparison: Comparison) -> dict[str, Json]:
     """The comparison as plain values for `json.dumps`; null where there is no number."""
     runs = comparison.runs
     return {
-        "schema": SCHEMA,
+        "format": FORMAT,
         "study": runs.simulations[0].study,
         "metric": comparison.choice.metric,
         "scope": comparison.scope,

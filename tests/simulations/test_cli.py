@@ -61,6 +61,7 @@ def test_new_check_freeze(wardround: Callable[..., Done], tmp_path: Path) -> Non
     again = wardround("study", "new", "my.toml")
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     checked = wardround("study", "check", "my.toml", "--format", "json")
+    assert json.loads(checked.stdout)["format"] == 1
     identity = json.loads(checked.stdout)["identity"]
     assert identity == load(tmp_path / "my.toml").identity
     frozen = wardround("study", "freeze", "my.toml", "--out", "frozen")
@@ -96,17 +97,22 @@ def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., 
         (("simulate", "demo", "--seeds", "x"), "--seeds 'x'"),
         (("simulate", "demo", "--seeds", "1-99999999999"), "at most 10000 seeds"),
         (("simulate", "demo", "--seeds", "99999999999"), "at most 10000 seeds"),
-        (("simulate", "demo", "--engine", "gpu"), "engine 'gpu'"),
+        (("simulate", "demo", "--engine", "gpu"), "--engine 'gpu'"),
+        (("simulate", "demo", "--scored-on", "train"), "--scored-on 'train'"),
+        (("simulate", "demo", "--arms", "full@safe"), "arm 'full@safe'"),
         (("simulate", "demo", "--data", "missing.npz"), "missing.npz"),
         (("simulate", "demo", "--set", "budget.totl=3"), "budget.totl"),
         (("simulate", "demo", "--set", "query.strategy=bald"), "dropout"),
         (("simulate", "demo", "--split", "halves"), "simulation.split"),
         (("simulate", "demo", "--format", "xml"), "--format xml"),
         (("simulate", "demo", "--workers", "0"), "--workers"),
-        (("compare", "nowhere"), "nowhere"),
+        (("compare", "nowhere"), "simulation.json cannot be read (No such file or directory)"),
         (("compare",), "RUNS"),
         (("report", "nowhere"), "nowhere"),
         (("study", "check", "missing.toml"), "missing.toml"),
+        (("study", "new", "a.toml", "--name", "A"), "name = 'A': accepted is lower-case"),
+        (("study", "new", "a.toml", "--name", 'a"b'), "name = 'a\"b'"),
+        (("poc", "--patience", "0"), "--patience"),
         (("study", "freeze", "missing.toml"), "--out"),
         (("simulat",), "simulat"),
     ],

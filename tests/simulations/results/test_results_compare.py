@@ -29,6 +29,7 @@ def steps(arm: str, seed: int, cycle: int) -> float:
 
 def test_numbers_by_hand(simulated: Simulated) -> None:
     found = to_json(compare([simulated(height=steps, cycles=3, seeds=(0, 1))]))
+    assert found["format"] == 1  # as docs/cli.md promises of every command
     arms = found["arms"]
     assert isinstance(arms, dict)
     coreset, random, full = arms["coreset"], arms["random"], arms["full"]
