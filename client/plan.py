@@ -167,18 +167,13 @@ def _choices(study: Study) -> Part:
     from strategies.query import QUERY
     from strategies.stopping import STOPPING
 
-    query, reading, training = study.query, study.reading, study.training
+    query, reading, training, mean = study.query, study.reading, study.training, study.aggregation
     rows = (
         ("Which cases are read", QUERY, query.strategy, query.arguments),
         ("In the first cycle", QUERY, query.cold_start, query.cold_start_arguments),
         ("How many each site reads", BUDGET, study.budget.policy, study.budget.arguments),
         ("What becomes of several answers", CONSENSUS, reading.consensus, reading.arguments),
-        (
-            "How the sites' models are averaged",
-            AGGREGATION,
-            study.aggregation.name,
-            study.aggregation.arguments,
-        ),
+        ("How the sites' models are averaged", AGGREGATION, mean.name, mean.arguments),
         ("When to stop", STOPPING, study.stopping.rule, study.stopping.arguments),
     )
     return Part(
@@ -187,7 +182,8 @@ def _choices(study: Study) -> Part:
             *(f"{what}: {_chosen(name, given, table)}" for what, table, name, given in rows),
             f"{study.budget.exploration:.0%} of what is read is drawn at random.",
             f"In each cycle the model is trained here {_count(training.rounds_per_cycle, 'time')}, "
-            f"with {training.local_epochs} passes over this site's labels each.",
+            f"with {training.local_epochs} passes over this site's labels each, but at least "
+            f"{training.min_steps} steps and at most {training.max_steps}.",
             *_compared(study),
         ),
     )

@@ -29,6 +29,7 @@ def test_the_plan_says_what_the_study_will_do(home: Any, tiny_study: Callable[..
         "A patient is never in two parts",
         "Which cases are read: entropy. Prefer ",
         "How many each site reads: uniform. ",
+        "passes over this site's labels each, but at least ",
         "The trained model (SiteUpdate), once a cycle, at most",
         "fewer than 16 patients",
         "Updates may reveal images: there is no differential privacy in this study.",
