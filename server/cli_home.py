@@ -49,7 +49,7 @@ def certify(
     ] = "",
     form: Format = "text",
 ) -> None:
-    """Sign the server's own certificate anew, for 10 years; nginx must be restarted for it."""
+    """Sign the server's own certificate anew, for 10 years; a running daemon takes it up itself."""
     from datetime import UTC, datetime
 
     from daemons.certificates import days_left

@@ -13,7 +13,7 @@ from server.flower import nginx
 from server.home import HomeConfig, ServerPaths, read_config
 from server.registry.schema import MIGRATIONS
 
-_CERTIFY = "wardround-server certify, then restart the daemon"
+_CERTIFY = "wardround-server certify; a running daemon takes it up itself"
 _ANEW = "restore the home's pki folder from a backup (see docs/operations.md)"
 _COMMANDS = ("flower-superlink", "flower-superexec", "flwr-serverapp", "flwr")
 
