@@ -42,7 +42,8 @@ _COMMANDS = (
     (
         "wardround-site",
         site,
-        "One hospital's. Every command takes `--home`, or the variable `WARDROUND_HOME`.",
+        "One hospital's. Every command but `demo` takes `--home`, or the variable "
+        "`WARDROUND_HOME`.",
     ),
     (
         "wardround-server",

@@ -202,7 +202,7 @@ def _own() -> Iterator[str]:
         "`PYTHONPATH=. wardround simulate demo --arms my_lab:Novelty,random` takes `my_lab.py` "
         "from there. A "
         "strategy sees numbers, never the model; it returns rows, most wanted first. A site runs "
-        "only what is in our tables and in the packages that its admin listed under `[plugins]`. A "
+        "only what is in our tables and in the packages that its admin listed as `plugins`. A "
         "row for everybody is one dataclass, one line in the table of its folder and one in "
         "`strategies/guide.py`; the contract tests, the command line, the study file and these "
         "pages pick it up from there. (A test runs what stands here.)\n"
