@@ -102,9 +102,9 @@ class _Supervisor:
         self._run, self._logs, self._pace = run, logs, pace
         self._guardian = Guardian(pace.orphans)
         ground = Ground(home.resolve(), run.resolve(), logs.resolve(), self._guardian, pace)
-        if left := end_leftovers(run, pace.orphans):
-            ground.note(f"ended {left} that an earlier daemon had left behind")
         self._children = [Child(service, ground) for service in services]
+        if left := end_leftovers(run, [child.log for child in self._children], pace.orphans):
+            ground.note(f"ended {left} that an earlier daemon had left behind")
         self._opened = 0  # services that had their first start
         self._opened_at = 0.0
         self._started, self._written, self._looked = now(), "", 0.0

@@ -6,6 +6,7 @@ import os
 import signal
 import textwrap
 import time
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -52,12 +53,15 @@ def test_a_killed_guardian_is_replaced(daemon: Daemon) -> None:
 
 @pytest.mark.slow
 def test_what_outlived_daemon_and_guardian_is_ended_by_the_next_daemon(daemon: Daemon) -> None:
-    tree, deaf = (
+    titled = f"import os, sys; os.execve(sys.executable, ['x', '-c', {daemon.sleeper!r}], {{}})"
+    services = (
         f"Service('tree', py({daemon.parent!r}))",
         f"Service('deaf', py({daemon.stubborn!r}))",
+        f"Service('titled', py({titled!r}))",  # nginx's title is written over its environment
     )
-    first = daemon.start(tree, deaf)
-    pids = [*daemon.up("tree", "deaf"), daemon.grandchild()]
+    first = daemon.start(*services)
+    pids = [*daemon.up("tree", "deaf", "titled"), daemon.grandchild()]
+    daemon.wait_for(lambda: not Path(f"/proc/{pids[2]}/environ").read_bytes())
     daemon.wait_for(lambda: daemon.guardian(first.pid) != 0)
     guardian = daemon.guardian(first.pid)
     os.kill(first.pid, signal.SIGSTOP)  # so that it makes no new guardian in between
@@ -65,10 +69,10 @@ def test_what_outlived_daemon_and_guardian_is_ended_by_the_next_daemon(daemon: D
     first.kill()
     first.wait()
     assert all(daemon.lives(pid) for pid in pids)
-    daemon.start(tree, deaf)
+    daemon.start(*services)
     daemon.wait_for(lambda: daemon.status().state == "running")
     daemon.wait_for(lambda: not any(daemon.lives(pid) for pid in pids))
-    assert set(daemon.up("tree", "deaf")).isdisjoint(pids)
+    assert set(daemon.up("tree", "deaf", "titled")).isdisjoint(pids)
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from daemons.status import read_status
+from server.home import ServerPaths
 from simulations.poc.rig import Broken, federation, sabotage
 from simulations.poc.soundness import check_sound
 
@@ -44,6 +46,8 @@ def killed_in_turn(
 def test_the_servers_processes_are_killed_one_by_one(tmp_path: Path) -> None:
     with federation(tmp_path / "poc", 3) as broken:
         assert killed_in_turn(broken, broken.layout.server, SERVER) == "ended"
+        services = read_status(ServerPaths(broken.layout.server).run).services
+        assert {s.name: s.state for s in services if s.state != "up"} == {}  # no port is held
         check_sound(broken.layout, broken.identity)
 
 
