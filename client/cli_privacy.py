@@ -44,9 +44,10 @@ def privacy(
 def _wanted(store: SiteStore, begin: str) -> list[str]:
     found = [identity for identity in store.privacy.studies() if identity.startswith(begin)]
     if begin and not found:
+        there = ", ".join(i[:12] for i in store.privacy.studies())
         raise ValueError(
-            f"no study that begins with {begin!r} has a privacy account here; accepted is one of "
-            f"{', '.join(i[:12] for i in store.privacy.studies()) or 'none'}"
+            f"no study that begins with {begin!r} has a privacy account here; "
+            + (f"accepted is one of {there}" if there else "there is no such account yet")
         )
     return found
 

@@ -18,7 +18,7 @@ FAULTS = ("", "noise", "clipping")
 
 
 def attack(
-    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}.", metavar="WHAT")],
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}.", metavar="KIND")],
     run: Annotated[
         Path | None,
         typer.Argument(help="Folder of `simulate`, whose report then shows it."),

@@ -128,7 +128,7 @@ def test_attack_membership_as_json_says_the_same(attack: Attack, run: Path) -> N
         (("reconstruction", "--steps", "0"), "--steps"),
         (("canaries", "--seed", "-1"), "--seed"),
         (("canaries", "--format", "xml"), "--format xml"),
-        ((), "WHAT"),
+        ((), "KIND"),
     ],
 )
 def test_attack_with_wrong_input_is_one_sentence_and_exit_code_2(
