@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Privacy(Section):
     """Differential privacy for patients, over the whole study; without this table there is none."""
 
-    epsilon: float = Field(8.0, gt=0, le=64, description="most that one site may spend on one patient, over the whole study")
+    epsilon: float = Field(8.0, gt=0, le=64, description="most spent on one patient over the study")
     delta: float | None = Field(
         None,
         gt=0,
