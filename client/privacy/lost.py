@@ -15,26 +15,29 @@ from protocol.privacy import planned_cycles, training_part
 from protocol.records import StepKey
 from protocol.study import Study
 
-_FACT = "privacy lost"
+_LOST = "privacy lost"  # how often this database was an old copy
+_SETTLED = "privacy settled"  # of a study: for how many of those times it has paid
 _WORDS = "what a restored copy of the database had forgotten"
 
 
 def forgot(store: SiteStore) -> None:
-    """Within a transaction: this database is an old copy, and its accounts must settle."""
-    for study in store.privacy.studies():
-        store.cases.set_fact(f"{_FACT} {study}", "unsettled")
+    """Within a transaction: this database is an old copy, and every account must settle.
+
+    Also one that is opened from now on: what is in the copy may be older than the study.
+    """
+    store.cases.set_fact(_LOST, str(int(store.cases.fact(_LOST, "0")) + 1))
 
 
 def settle(account: PrivacyAccount, study: Study, key: StepKey) -> None:
     """Charge what may have been spent since the copy was made; nothing where it is none."""
-    fact = f"{_FACT} {account.study}"
-    if account.store.cases.fact(fact) != "unsettled":
+    fact, times = f"{_SETTLED} {account.study}", account.store.cases.fact(_LOST, "0")
+    if account.store.cases.fact(fact, "0") == times:
         return
     for scope, nats in lost(account, study, key).items():
         if nats > 0:
             account.charge_lost(scope, nats, _WORDS)
     with account.store.transaction():
-        account.store.cases.set_fact(fact, "settled")
+        account.store.cases.set_fact(fact, times)
 
 
 def lost(account: PrivacyAccount, study: Study, key: StepKey) -> dict[Scope, float]:

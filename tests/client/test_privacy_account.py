@@ -239,6 +239,26 @@ def test_privacy_account_a_restored_copy_charges_what_it_forgot_before_anything_
     assert account.epsilon("training") <= 4.0 + 1e-6
 
 
+def test_privacy_account_a_copy_older_than_its_study_charges_what_it_never_knew(
+    site: Site,
+) -> None:
+    with site.store.transaction():
+        forgot(site.store)
+    study = _study()
+    _approved(site, study)  # anew: the copy has no account of it
+    _ask(site, study, "report", cycle=1)
+    rows = [c for c in site.store.privacy.all(study.identity) if c.mechanism == "restored"]
+    lost = {c.scope: c.rdp for c in rows}
+    account = spending.account_of(site.store, study)
+    assert account is not None
+    room = account.room()  # two reports, and both rounds of the first of two cycles: 1/6 and 1/6
+    assert lost["training"] == pytest.approx(0.1 * room + 0.9 * room * 2 / 6)
+    assert lost["audit"] == pytest.approx(room * 2 / 3)  # before the first cycle and after it
+    _ask(site, study, "select", cycle=1, grant=12)
+    again = [c for c in site.store.privacy.all(study.identity) if c.mechanism == "restored"]
+    assert again == rows  # once
+
+
 def test_privacy_account_rounds_share_out_what_is_left_by_their_labels() -> None:
     study = _study()  # two cycles of two rounds, 12 and 24 readings
     assert training_part(study, [(0, 0)]) == pytest.approx(1 / 6)
