@@ -23,15 +23,13 @@ from client.privacy.accounting import (
     epsilon,
 )
 from client.privacy.lost import forgot
-from client.privacy.words import document, plan_words, text
+from client.privacy.words import document, text
 from client.site import Arrival, Site, enrol
 from protocol.codec import digest
 from protocol.privacy import training_part
 from protocol.records import Grant, SiteEvaluation, SiteReport, SiteUpdate, StepKey
 from protocol.steps import Code, Reply, Selected, StepRequest
-from protocol.study import Study, StudyError, parse
-from strategies.chosen import decisions
-from strategies.private import CONDITIONAL
+from protocol.study import Study, parse
 
 CLASSES = [{"name": "a", "definition": "a"}, {"name": "b", "definition": "b"}]
 
@@ -277,31 +275,3 @@ def test_privacy_account_the_audit_log_carries_the_total(site: Site) -> None:
     ).fetchone()
     spent = site.store.privacy.spent(study.identity, "training")
     assert f"training {spent:.9g}" in row[0]
-
-
-@pytest.mark.parametrize(
-    ("tables", "said"),
-    [
-        ({"training": {"start": "scratch"}}, "trained anew in each of 2 cycles"),
-        ({"training": {"start": "warm", "balancing": "sampling"}}, "training.balancing"),
-        ({"training": {"start": "warm", "loss": "evidential"}}, "training.loss"),
-        ({"task": {"kind": "multi-label", "classes": CLASSES}}, "task.kind"),
-        ({"budget": {"total": 24, "per_cycle": 12, "policy": "ucb"}}, "budget.policy"),
-        (
-            {"budget": {"total": 24, "per_cycle": 12, "policy": "coverage-deficit"}},
-            "budget.policy = 'coverage-deficit': it reads what a private study's sites do not tell",
-        ),
-        ({"reading": {"consensus": "dawid-skene"}}, "reading.consensus"),
-    ],
-)
-def test_privacy_account_what_cannot_be_private_is_refused(
-    tables: dict[str, object], said: str
-) -> None:
-    with pytest.raises(StudyError, match=said):
-        decisions(_study(**tables))
-
-
-def test_privacy_account_an_arm_leaves_privacy_out() -> None:
-    assert _study(privacy="off").privacy is None
-    assert "no differential privacy" in plan_words(_study(privacy="off"))[0]
-    assert any(CONDITIONAL in words for words in plan_words(_study()))
