@@ -30,6 +30,7 @@ from protocol.privacy import training_part
 from protocol.records import Grant, SiteEvaluation, SiteReport, SiteUpdate, StepKey
 from protocol.steps import Code, Reply, Selected, StepRequest
 from protocol.study import Study, parse
+from strategies.private import CONDITIONAL
 
 CLASSES = [{"name": "a", "definition": "a"}, {"name": "b", "definition": "b"}]
 
