@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client.flower.environment import TOKEN, enter
-from client.flower.greeting import wait_for_greeting
+from client.flower.welcome import wait_for_welcome
 from client.paths import HomePaths
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def guard(runner: Any, app: ClientApp, paths: HomePaths) -> None:
     """Let flwr's runner take our app and no other, one at a time at this site."""
 
     def load(fab_id: str, fab_version: str, fab_hash: str) -> ClientApp:
-        wait_for_greeting(paths)
+        wait_for_welcome(paths)
         wait_for_turn(paths)
         return app
 

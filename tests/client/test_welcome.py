@@ -1,4 +1,4 @@
-"""A site with a privacy account answers nothing before the server has greeted it."""
+"""A site with a privacy account answers nothing before the server has welcomed it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from client.flower.greeting import greeted, wait_for_greeting
+from client.flower.welcome import wait_for_welcome, welcomed
 from client.home import open_store
 from client.paths import HomePaths
 from client.store.privacy_shelf import Opened
@@ -48,7 +48,7 @@ sys.exit(supervise([one], home, home / "run", home / "logs"))
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A home whose daemon keeps only an attendance, greeted once there is a file `go`."""
+    """A home whose daemon keeps only an attendance, welcomed once there is a file `go`."""
     daemon = subprocess.Popen([sys.executable, "-c", DAEMON, str(tmp_path)])
     until(lambda: HomePaths(tmp_path).attendance.exists())
     yield tmp_path
@@ -85,13 +85,13 @@ def account(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_privacy_account_a_step_waits_for_the_greeting_of_the_attendance_that_runs(
+def test_privacy_account_a_step_waits_for_the_welcome_of_the_attendance_that_runs(
     home: Path,
 ) -> None:
     paths = HomePaths(home)
-    wait_for_greeting(paths)  # there is no account to keep
+    wait_for_welcome(paths)  # there is no account to keep
     account(home)
-    waiting = threading.Thread(target=wait_for_greeting, args=(paths,), daemon=True)
+    waiting = threading.Thread(target=wait_for_welcome, args=(paths,), daemon=True)
     waiting.start()
     waiting.join(0.5)
     assert waiting.is_alive()
@@ -100,12 +100,12 @@ def test_privacy_account_a_step_waits_for_the_greeting_of_the_attendance_that_ru
     assert not waiting.is_alive()
     (home / "go").unlink()
     old = next(s.pid for s in read_status(paths.run).services)
-    os.kill(old or 0, signal.SIGKILL)  # the next one has not been greeted
-    until(lambda: not greeted(paths))
+    os.kill(old or 0, signal.SIGKILL)  # the next one has not been welcomed
+    until(lambda: not welcomed(paths))
     (home / "go").touch()
-    until(lambda: greeted(paths))
+    until(lambda: welcomed(paths))
 
 
 def test_privacy_account_nobody_waits_where_no_daemon_runs(tmp_path: Path) -> None:
     account(tmp_path)
-    wait_for_greeting(HomePaths(tmp_path))
+    wait_for_welcome(HomePaths(tmp_path))

@@ -19,8 +19,8 @@ LOG = logging.getLogger(__name__)
 _EVERY = 0.2
 
 
-def wait_for_greeting(paths: HomePaths) -> None:
-    """Return once the server has greeted, or where there is nothing that it must be waited for.
+def wait_for_welcome(paths: HomePaths) -> None:
+    """Return once the server has welcomed it, or where there is nothing that it must be waited for.
 
     That is a site without a privacy account, and one that no daemon runs.
     """
@@ -30,15 +30,15 @@ def wait_for_greeting(paths: HomePaths) -> None:
         if not store.privacy.studies():
             return
     told = False
-    while not greeted(paths):
+    while not welcomed(paths):
         if not told:
-            LOG.warning("waiting for the server's greeting: it tells whether this home is a copy")
+            LOG.warning("waiting for the welcome: by it the server tells whether this is a copy")
             told = True
         time.sleep(_EVERY)
 
 
-def greeted(paths: HomePaths) -> bool:
-    """Whether the server has greeted the attendance that runs now; also where no daemon runs."""
+def welcomed(paths: HomePaths) -> bool:
+    """Whether the server has welcomed the attendance that runs now; also where no daemon runs."""
     status = read_status(paths.run)
     if status.state != "running":
         return True
