@@ -10,8 +10,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from client.greeting import UNLOGGED, Greeted, NotGreeted, greet
-from client.home import Deployment, HomeConfig, read_config
+from client.home import Deployment, HomeConfig, HomeError, read_config
 from client.paths import HomePaths
+from client.room.encryption import encryption
 from client.sources.checks import source_probes
 from client.store.schema import MIGRATIONS
 from client.versions import versions
@@ -54,8 +55,8 @@ def preflight(home: Path) -> tuple[Check, ...]:
         HomeError: there is no site's home.
     """
     config, paths = read_config(home), HomePaths(home)
-    sources = source_probes(paths, config)
-    return run_probes([*_here(paths, config), *sources, *_outside(paths, config)])
+    here = [*_here(paths, config), *_room(paths, config), *source_probes(paths, config)]
+    return run_probes([*here, *_outside(paths, config)])
 
 
 def _here(paths: HomePaths, config: HomeConfig) -> list[Probe]:
@@ -71,6 +72,16 @@ def _here(paths: HomePaths, config: HomeConfig) -> list[Probe]:
         Probe("database", lambda: host.check_database(paths.database, len(MIGRATIONS), _RESTORE)),
         Probe("runtime-port", mine),
         Probe("clock-kept", host.check_synchronised),
+    ]
+
+
+def _room(paths: HomePaths, config: HomeConfig) -> list[Probe]:
+    deployment = config.deployment or Deployment()
+    address = split_address(deployment.room)
+    mine = partial(host.check_own_port, paths.run, *address, "deployment.room")
+    return [
+        Probe("room-port", mine),
+        Probe("room-encryption", lambda: check_room(paths.home, deployment)),
     ]
 
 
@@ -104,6 +115,18 @@ def check_joined(paths: HomePaths, config: HomeConfig) -> Found:
         mend = "send request.json to the server's admin, then wardround-site join KIT"
         return fail("this site has not joined a server yet", mend)
     return ok(f"site {config.name}, server {config.deployment.server}")
+
+
+def check_room(home: Path, deployment: Deployment) -> Found:
+    """Whether the reading room may be served as the home says, and its certificate lasts."""
+    try:
+        encryption(home, deployment)
+    except HomeError as error:
+        return fail(str(error), "correct deployment in site.toml")
+    if not deployment.room_certificate:
+        return ok(f"{deployment.room}, on this machine alone")
+    mend = "put a newer certificate and its key there, then wardround-site start again"
+    return host.check_certificates([home / deployment.room_certificate], 30, mend)
 
 
 def check_gpu() -> Found:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import grpc
 import pytest
 
 from client.greeting import Greeted
-from client.home import Deployment, HomeConfig, make_home, open_store
+from client.home import Deployment, HomeConfig, make_home, open_store, read_config
 from client.paths import HomePaths
-from client.preflight import check_clock, check_gpu, check_versions, preflight
+from client.preflight import check_clock, check_gpu, check_room, check_versions, preflight
 from client.versions import versions
 from daemons.certificates import (
     new_authority,
@@ -83,7 +84,12 @@ def site(tmp_path: Path) -> Callable[..., Path]:
 
     def make(port: int, signer: Any = SITE_CA, proxy: str = "") -> Path:
         paths, key = HomePaths(tmp_path), new_tls_key()
-        deployment = Deployment(server=f"127.0.0.1:{port}", proxy=proxy, runtime_port=free_port())
+        deployment = Deployment(
+            server=f"127.0.0.1:{port}",
+            proxy=proxy,
+            runtime_port=free_port(),
+            room=f"127.0.0.1:{free_port()}",
+        )
         make_home(tmp_path, HomeConfig(name="north", deployment=deployment))
         for folder in (paths.keys, paths.kit):
             folder.mkdir(mode=0o700)
@@ -122,6 +128,42 @@ def test_a_site_that_may_start(serve: Serve, site: Site) -> None:
     assert checks["versions"].verdict == checks["certificates"].verdict == "ok"
     assert checks["gpu"].found == "torch is missing or does not start"
     assert all(check.mend for check in checks.values() if check.verdict != "ok")
+
+
+def test_a_room_that_cannot_be_served(serve: Serve, site: Site) -> None:
+    home = site(serve())
+    checks = by_name(preflight(home))
+    assert checks["room-port"].found.endswith(" is free")
+    assert checks["room-encryption"].found.endswith(", on this machine alone")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        open_to_all = {"room": "192.0.2.1:8443"}
+        cases = [
+            ({"room": f"127.0.0.1:{taken.getsockname()[1]}"}, "room-port", "cannot be had"),
+            (open_to_all, "room-encryption", "without a certificate"),
+            (
+                open_to_all | {"room_certificate": "site.toml", "room_key": "site.toml"},
+                "room-encryption",
+                "accepted are PEM files",
+            ),
+        ]
+        for changed, name, words in cases:
+            config = read_config(home)
+            assert config.deployment
+            deployment = config.deployment.model_copy(update=changed)
+            make_home(home, config.model_copy(update={"deployment": deployment}))
+            check = by_name(preflight(home))[name]
+            assert check.verdict == "fail"
+            assert words in check.found
+
+
+def test_a_rooms_certificate_that_ends_soon(tmp_path: Path) -> None:
+    key, early = new_tls_key(), NOW - timedelta(days=3645, hours=-1)
+    shown = server_certificate(SERVER_CA, key.public_key(), ["127.0.0.1"], early)
+    (tmp_path / "room.crt").write_bytes(pem(shown))
+    (tmp_path / "room.key").write_bytes(private_pem(key))
+    deployment = Deployment(room="192.0.2.1:8443", room_certificate="room.crt", room_key="room.key")
+    found = check_room(tmp_path, deployment)
+    assert (found.verdict, found.what) == ("warn", "room.crt ends in 5 days")
 
 
 @pytest.mark.parametrize(("behind", "words"), [(30.0, " s ahead of"), (-400.0, " s behind")])

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from client.cli import app
 from client.home import Deployment, HomeError, make_home, read_config
-from client.room.__main__ import encryption
+from client.room.encryption import encryption
 from daemons.ports import free_port
 
 PASSWORD = "a long enough word"  # noqa: S105 - of a room that lives for a second
