@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -25,13 +24,7 @@ def origin(results: Results) -> str:
 
 
 def stated(text: str) -> tuple[int, int]:
-    """The runs and lines of confirmations that a page or a JSON document says it is of, or 0.
-
-    A document has them under "runs" and "confirmations".
-    """
-    if text.startswith("{"):
-        known = json.loads(text)
-        return known.get("runs", 0), known.get("confirmations", 0)
+    """The runs and lines of confirmations that a page says it is of, or 0."""
     found = _SENTENCE.search(text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 

@@ -80,7 +80,7 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
 
 
 def test_the_summary_is_of_the_results_file(tmp_path: Path) -> None:
-    empty = {"format": 1, "runs": 0, "confirmations": 0, "arms": [], "policies": []}
+    empty = {"format": 2, "tables": [], "arms": [], "policies": []}
     assert summary(Results(tmp_path / "none.jsonl")) == empty
     assert measured() == json.loads(SUMMARY.read_text(encoding="utf-8"))
     for line in measured()["arms"]:

@@ -6,7 +6,8 @@
     python -m simulations.benchmarks.labels --page              the page from what is known
 
 Runs that the results file has are not run again: the same command goes on where it was ended. Only
---everything and --page write the committed page; other runs print their tables.
+--everything and --page write the committed page; other runs print their tables. A table of the page
+that was written from more runs than the results file has stays as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from simulations.benchmarks.labels.page import page, tables
 from simulations.benchmarks.labels.programme import everything, quick
 from simulations.benchmarks.labels.recipe import CELLS
 from simulations.benchmarks.labels.results import Results
-from simulations.benchmarks.labels.summary import SUMMARY, written
+from simulations.benchmarks.labels.summary import SUMMARY, measured, written
 from simulations.benchmarks.labels.tracks import TRACKS, check_seed
 from simulations.benchmarks.labels.work import worked
 from simulations.benchmarks.pages import published
@@ -46,9 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if given.quick or not (given.page or given.everything):
         print(tables(results, {(job.track, job.cell, job.scored_on) for job in jobs}))
-    elif not published({PAGE: page(results), SUMMARY: written(results)}, results):
+    elif not published(_pages(results), results):
         return 2
     return int(failed > 0)
+
+
+def _pages(results: Results) -> dict[Path, str]:
+    """The committed files as they are to be."""
+    before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    return {PAGE: page(results, before), SUMMARY: written(results, measured(SUMMARY))}
 
 
 def _jobs(given: argparse.Namespace) -> list[Job]:

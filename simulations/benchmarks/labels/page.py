@@ -1,4 +1,4 @@
-"""`docs/benchmarks-labels.md`, written from the results file and nothing else."""
+"""`docs/benchmarks-labels.md`, written from the results file, table by table."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from simulations.benchmarks.labels import gained, ours, policy_table
 from simulations.benchmarks.labels.figures import Figures, figures
+from simulations.benchmarks.labels.kept import Key, committed, joined, kept, runs_of, said
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.recipe import ABOUT, CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.tracks import TRACKS, Track, track_of
-from simulations.benchmarks.pages import origin
 
 _HEAD = """# Label efficiency
 
@@ -33,7 +33,8 @@ after the random first labels (whose own few milliseconds are in it); *score* th
 pools before them and of training a site's own models where a strategy asks for them, whatever else
 the machine was doing. *Worst site* is its final AUROC where it can be told. Fewer than 20 pairs are
 marked exploratory: they claim nothing.
-A budget policy shares the first labels, too, so its arms may begin otherwise.
+A budget policy shares the first labels, too, so its arms may begin otherwise. A table stays until
+there are results of as many runs as it was written from.
 """
 
 
@@ -47,20 +48,50 @@ class Group:
     scored_on: str
     lines: list[Mapping[str, Any]]
 
+    @property
+    def key(self) -> Key:
+        """What its table is known by."""
+        return self.scored_on, self.track.name, self.cell
 
-def page(results: Results) -> str:
-    """The whole page."""
-    groups = grouped(results)
-    shared = any("@" in str(line["arm"]) for group in groups for line in group.lines)
-    parts = [_HEAD, origin(results), gained.COLUMNS, ours.COLUMNS]
-    parts += [policy_table.COLUMNS] if shared else []
+
+def page(results: Results, before: str = "") -> str:
+    """The whole page.
+
+    Args:
+        results: what is known here.
+        before: the page as it is; of what is not known here its tables and lists stay.
+    """
+    old, groups = committed(before), {g.key: g for g in grouped(results)}
+    stay = kept(
+        {key: runs_of(table) for key, table in old.tables.items()},
+        {key: len(group.lines) for key, group in groups.items()},
+    )
+    found = {key: old.tables[key] for key in stay}
+    found |= {key: _table(group) for key, group in groups.items() if key not in stay}
+    parts = [_HEAD, gained.COLUMNS, ours.COLUMNS]
+    parts += [policy_table.COLUMNS] if any(policy_table.HEAD in t for t in found.values()) else []
     for scored_on, title in (("test", "Confirmation"), ("val", "Development")):
-        found = [g for g in groups if g.scored_on == scored_on]
-        if found:
+        keys = sorted((key for key in found if key[0] == scored_on), key=place)
+        if keys:
             parts.append(f"## {title}: the {scored_on} split\n")
-            parts += [_table(group) for group in found]
-    parts.append("\n".join(_log(results)))
+            parts += [found[key] for key in keys]
+    parts.append("## Confirmations\n")
+    parts += joined(old.lists, "Confirmations", _confirmations(results)) or ["None was begun."]
+    failed = joined(old.lists, "Runs that failed", _failed(results))
+    parts += ["\n## Runs that failed\n", *failed] if failed else []
     return "\n".join(parts).rstrip() + "\n"
+
+
+def place(key: Key) -> tuple[bool, int, str, int]:
+    """Where a table stands: confirmations first, then by track and cell."""
+    split, track, cell = key
+    tracks, cells = list(TRACKS), list(CELLS)
+    return (
+        split != "test",
+        tracks.index(track) if track in tracks else len(tracks),
+        track,
+        cells.index(cell) if cell in cells else len(cells),
+    )
 
 
 def tables(results: Results, wanted: Collection[tuple[str, str, str]]) -> str:
@@ -94,17 +125,19 @@ def _track(name: str, file: str) -> Track:
 def _table(group: Group) -> str:
     numbers = figures(group.track, group.lines)
     title = f"### Track {group.track.name}, {group.cell}: {group.track.title}\n"
-    said = [title, f"{ABOUT[group.cell][0].upper()}{ABOUT[group.cell][1:]}. {_seeds(numbers)}\n"]
-    said += [*gained.gains(numbers), "", *gained.ends(numbers), ""]
-    said += [*ours.against_published(numbers.arms), *gained.costs(numbers), ""]
+    about = f"{ABOUT[group.cell][0].upper()}{ABOUT[group.cell][1:]}."
+    parts = [title, f"{about} {said(len(group.lines))} of {_seeds(numbers)}\n"]
+    parts += [*gained.gains(numbers), ""]
+    parts += [*gained.ends(numbers), ""] if numbers.aubc else []
+    parts += [*ours.against_published(numbers.arms), *gained.costs(numbers), ""]
     strategies = dict.fromkeys(
         str(x["arm"]).partition("@")[0] for x in group.lines if "@" in str(x["arm"])
     )
     for strategy in strategies:
         found = policies(group.track, group.lines, strategy)
         if found:
-            said += [*policy_table.policy_table(strategy, found), ""]
-    return "\n".join(said)
+            parts += [*policy_table.policy_table(strategy, found), ""]
+    return "\n".join(parts)
 
 
 def _seeds(numbers: Figures) -> str:
@@ -117,22 +150,19 @@ def _seeds(numbers: Figures) -> str:
     return f"{words}. An arm's runs are of {versions} of its code, all runs of {commits}."
 
 
-def _log(results: Results) -> Iterator[str]:
-    """Every confirmation that was begun, and every run that failed."""
-    yield "## Confirmations\n"
-    lines = results.of("confirmation")
-    if not lines:
-        yield "None was begun."
-    for line in lines:
+def _confirmations(results: Results) -> Iterator[str]:
+    """Every confirmation that was begun."""
+    for line in results.of("confirmation"):
         more = f", {line['failed']} runs failed" if line["failed"] else ""
         yield (
             f"* {line['when']}: {line['event']}{more}; track {line['track']}, cell {line['cell']}, "
             f"seeds {line['seeds']}, arms {', '.join(line['arms'])}"
         )
-    failed = results.of("failed")
-    if failed:
-        yield "\n## Runs that failed\n"
-    for line in failed:
+
+
+def _failed(results: Results) -> Iterator[str]:
+    """Every run that failed."""
+    for line in results.of("failed"):
         yield (
             f"* {line['when']}: track {line['track']}, {line['cell']}, {line['scored_on']}, "
             f"`{line['arm']}`, seed {line['seed']}: {line['error'].splitlines()[0][:160]}"

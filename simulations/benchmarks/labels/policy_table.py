@@ -24,9 +24,13 @@ the number of pairs. Its columns:
 """
 
 
+HEAD = "Budget policies with "
+"""How every such table begins."""
+
+
 def policy_table(strategy: str, found: Mapping[str, PolicyFigures]) -> Iterator[str]:
     """One row for each policy."""
-    yield f"Budget policies with `{strategy}`, against uniform:\n"
+    yield f"{HEAD}`{strategy}`, against uniform:\n"
     yield from head(
         *("policy", "n", "mean AUBC, more", "lower bound", "worst log-loss, more", "safe"),
         *("budget moved", "minutes saved (95 %)"),

@@ -8,23 +8,38 @@ from pathlib import Path
 from typing import Any
 
 from simulations.benchmarks.labels.figures import figures
-from simulations.benchmarks.labels.page import Group, grouped
+from simulations.benchmarks.labels.kept import Key, kept
+from simulations.benchmarks.labels.page import Group, grouped, place
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.shown import verdict
-from simulations.benchmarks.pages import counts
 
 SUMMARY = Path(__file__).with_name("measured.json")
 """Committed; written together with the benchmark's page."""
 
 _DIGITS = 4
 
+_NOTHING: Mapping[str, Any] = {"format": 2, "tables": [], "arms": [], "policies": []}
 
-def summary(results: Results) -> dict[str, Any]:
-    """Every arm's gain over random and every policy's over uniform, by track, cell and split."""
-    arms: list[dict[str, Any]] = []
-    shared: list[dict[str, Any]] = []
-    for group in grouped(results):
+
+def summary(results: Results, before: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+    """Every arm's gain over random and every policy's over uniform, by track, cell and split.
+
+    Args:
+        results: what is known here.
+        before: the summary as it is; what stays of it is what stays of the page.
+    """
+    groups = {group.key: group for group in grouped(results)}
+    counts = {key: len(group.lines) for key, group in groups.items()}
+    old = {_key(line): line["runs"] for line in before["tables"]}
+    stay = kept(old, counts)
+    arms = [line for line in before["arms"] if _key(line) in stay]
+    shared = [line for line in before["policies"] if _key(line) in stay]
+    tables = {key: runs for key, runs in old.items() if key in stay}
+    for key, group in groups.items():
+        if key in stay:
+            continue
+        tables[key] = counts[key]
         where = {"track": group.track.name, "title": group.track.title}
         where |= {"cell": group.cell, "split": group.scored_on}
         arms += [where | line for line in _arms(group)]
@@ -33,9 +48,20 @@ def summary(results: Results) -> dict[str, Any]:
         )
         for strategy in strategies:
             shared += [where | line for line in _policies(group, strategy)]
-    runs, confirmations = counts(results)
-    told = {"runs": runs, "confirmations": confirmations}  # pages.stated reads them
-    return {"format": 1, **told, "arms": arms, "policies": shared}
+    told = [
+        {"split": split, "track": track, "cell": cell, "runs": runs}
+        for (split, track, cell), runs in sorted(tables.items(), key=lambda item: place(item[0]))
+    ]
+    return {
+        "format": 2,
+        "tables": told,
+        "arms": sorted(arms, key=lambda line: place(_key(line))),
+        "policies": sorted(shared, key=lambda line: place(_key(line))),
+    }
+
+
+def _key(line: Mapping[str, Any]) -> Key:
+    return line["split"], line["track"], line["cell"]
 
 
 def _arms(group: Group) -> list[dict[str, Any]]:
@@ -85,14 +111,14 @@ def _rounded(values: Sequence[float]) -> list[float]:
     return [round(v, _DIGITS) for v in values]
 
 
-def written(results: Results) -> str:
+def written(results: Results, before: Mapping[str, Any] = _NOTHING) -> str:
     """The summary as the text of its file; the same results, the same bytes."""
-    return json.dumps(summary(results), indent=1, sort_keys=True) + "\n"
+    return json.dumps(summary(results, before), indent=1, sort_keys=True) + "\n"
 
 
-def measured() -> Mapping[str, Any]:
+def measured(path: Path = SUMMARY) -> Mapping[str, Any]:
     """What is committed; empty lists where nothing was measured."""
-    if not SUMMARY.exists():
-        return {"format": 1, "arms": [], "policies": []}
-    known: dict[str, Any] = json.loads(SUMMARY.read_text(encoding="utf-8"))
+    if not path.exists():
+        return _NOTHING
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return known

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 
 from simulations.benchmarks.labels import __main__ as command
+from simulations.benchmarks.labels.kept import committed, runs_of
 from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.recipe import ABOUT, CELLS
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.work import unknown, work
-from simulations.benchmarks.pages import stated
 
 SMALL = (
     "training.rounds_per_cycle=1",
@@ -127,7 +128,7 @@ def test_the_command_prints_its_table_and_refuses_the_test_split(
     assert not page.exists()
     assert command.main(["--page", "--results", str(path)]) == 0
     assert "## Confirmation: the test split" in page.read_text()
-    assert "Written from 1 runs and 2 lines of confirmations." in page.read_text()
+    assert "Written from 1 runs of 1 seed." in page.read_text()
     assert command.main([*common, "--arms", "nobody", "--seeds", "0"]) == 2
     assert command.main([*common, "--arms", "random", "--seeds", "x"]) == 2
 
@@ -136,11 +137,9 @@ def test_the_command_prints_its_table_and_refuses_the_test_split(
 def pages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[str]]:
     """What stands in the command's two committed files, which lie elsewhere here."""
     files = [tmp_path / "page.md", tmp_path / "measured.json"]
-    for file in files:
-        file.write_text("as it was")
     monkeypatch.setattr(command, "PAGE", files[0])
     monkeypatch.setattr(command, "SUMMARY", files[1])
-    return lambda: [file.read_text() for file in files]
+    return lambda: [file.read_text() for file in files if file.exists()]
 
 
 def test_no_arm_is_no_run_and_no_page(
@@ -151,10 +150,10 @@ def test_no_arm_is_no_run_and_no_page(
     assert "no runs are asked for" in capsys.readouterr().err
     assert command.main(["--page", "--results", none]) == 2
     assert "page.md stays as it is: none.jsonl has 0 runs" in capsys.readouterr().err
-    assert pages() == ["as it was"] * 2
+    assert pages() == []
 
 
-def test_the_page_is_written_when_it_is_asked_for_and_never_from_less(
+def test_a_table_is_written_when_it_is_asked_for_and_never_from_less(
     pages: Callable[[], list[str]],
     tmp_path: Path,
     line: Callable[..., dict[str, Any]],
@@ -163,22 +162,39 @@ def test_the_page_is_written_when_it_is_asked_for_and_never_from_less(
 ) -> None:
     monkeypatch.setattr("simulations.benchmarks.labels.work.unknown", lambda *a, **k: [])
     many, few = (Results(tmp_path / f"{name}.jsonl") for name in ("many", "few"))
+    told = {"track": "A", "cell": "selectors", "seeds": "100-119", "arms": ["random"]}
+    many.add({"kind": "confirmation", "event": "begun", "when": "2026-01-02", "failed": 0, **told})
+    few.add({"kind": "confirmation", "event": "begun", "when": "2026-01-01", "failed": 0, **told})
     for seed in (0, 1, 2):
         many.add(line("random", seed, (0.6, 0.7, 0.8)))
+        many.add(line("coreset", seed, (0.6, 0.8, 0.8)))
     asked = ["--arms", "random", "--results", str(many.path)]
     assert command.main(asked) == 0
     assert "| `random` | 3 |" in capsys.readouterr().out
-    assert pages() == ["as it was"] * 2
+    assert pages() == []
     assert command.main(["--page", "--results", str(many.path)]) == 0
-    whole = pages()
-    assert [stated(text) for text in whole] == [(3, 0), (3, 0)]
-    for seed in (0, 1):
-        few.add(line("random", seed, (0.6, 0.7, 0.8)))
-    assert command.main(["--page", "--results", str(few.path)]) == 2
-    told = capsys.readouterr().err
-    assert "few.jsonl has 2 runs and 0 lines of confirmations" in told
-    assert "written from 3 and 0" in told
-    assert pages() == whole
+    page, measured = pages()
+    assert [runs_of(table) for table in committed(page).tables.values()] == [6]
+
+    few.add(line("random", 0, (0.1, 0.1, 0.1)))  # of the same table, and of another one
+    few.add(line("random", 0, (0.2, 0.2, 0.3), track="C", key="of C"))
+    few.add(line("coreset", 0, (0.2, 0.3, 0.3), track="C", key="of C, too"))
+    assert command.main(["--page", "--results", str(few.path)]) == 0
+    both, told_both = pages()
+    old, new = committed(page), committed(both)
+    assert new.tables["val", "A", "selectors"] == old.tables["val", "A", "selectors"]
+    assert runs_of(new.tables["val", "C", "selectors"]) == 2
+    assert [when[2:12] for when in new.lists["Confirmations"]] == ["2026-01-01", "2026-01-02"]
+    arms = {line["track"]: line for line in json.loads(told_both)["arms"]}
+    assert [arms["A"]] == json.loads(measured)["arms"]
+    assert arms["C"]["seeds"] == 1
+
+    assert command.main(["--page", "--results", str(few.path)]) == 0
+    assert pages() == [both, told_both]  # once more changes nothing
+    for seed in (1, 2, 3, 4, 5):
+        few.add(line("random", seed, (0.1, 0.1, 0.1)))
+    assert command.main(["--page", "--results", str(few.path)]) == 0
+    assert "| `random` | 6 | 0.1000" in pages()[0]  # as many runs: the newer ones count
 
 
 def test_confirmations_are_written_down_where_something_runs_and_only_there(
