@@ -164,7 +164,7 @@ class Training(Section):
 class Query(Section):
     """Which cases are asked for."""
 
-    strategy: str = Field("coreset", min_length=1, description="a name of the strategy table")
+    strategy: str = Field("ward", min_length=1, description="a name of the strategy table")
     arguments: Arguments = Field(default_factory=dict, description="of the strategy")
     cold_start: str = Field(
         "random", min_length=1, description="strategy of the first cycle, before any label"

@@ -41,7 +41,7 @@ def test_a_policy_that_measures_nothing_needs_no_exploration(budget: dict[str, A
 
 def test_a_study_without_choices_gets_the_defaults() -> None:
     chosen = decisions(study())
-    assert isinstance(chosen.query, type(QUERY["coreset"]()))
+    assert isinstance(chosen.query, type(QUERY["ward"]()))
     assert isinstance(chosen.cold_start, type(QUERY["random"]()))
     assert chosen.policy == BUDGET["uniform"](floor=1)
     assert chosen.aggregator == AGGREGATION["fedavg"]()
@@ -126,7 +126,7 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
         ({"stopping": {"arguments": {"cycels": 2}}}, "stopping.rule = 'stabilised': "),
         ({"stopping": {"arguments": {"threshold": "high"}}}, "stopping.rule = 'stabilised': "),
         ({"stopping": {"arguments": {"threshold": 2.0}}}, "stopping.rule = 'stabilised': "),
-        ({"query": {"arguments": {"power": 1}}}, "query.strategy = 'coreset': "),
+        ({"query": {"arguments": {"power": 1}}}, "query.strategy = 'ward': "),
         (
             {"budget": {"arguments": {"floor": 3}}},
             "budget.arguments.floor = 3: accepted is budget.floor instead",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ from server.registry.presence_shelf import PresenceShelf
 from server.registry.registry import Registry
 from server.registry.site_shelf import SiteShelf
 from server.registry.study_shelf import StudyRow, StudyShelf
+
+NGINX = pytest.mark.skipif(
+    shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None,
+    reason="nginx is not installed (Debian package nginx)",
+)
 
 
 @dataclass
@@ -264,6 +270,7 @@ def test_only_our_bundle_and_open_studies_pass_the_guard(house: Any) -> None:
         install(fab() + b"\0", skip_prompt=True)
 
 
+@NGINX
 def test_superexec_finds_our_launcher_first_and_refusals_for_the_rest(house: Any) -> None:
     from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
 
@@ -275,6 +282,7 @@ def test_superexec_finds_our_launcher_first_and_refusals_for_the_rest(house: Any
         assert done.returncode == 1
 
 
+@NGINX
 def test_everything_calls_nobody_and_listens_on_loopback(house: Any) -> None:
     found = services(house.home, house.config)
     assert [s.name for s in found][:5] == [
