@@ -40,7 +40,7 @@ def select(site: Site, study: Study, request: StepRequest) -> Outcome:
     if grant is None:
         raise StepRefused(Code.BAD_REQUEST, "a select step without a grant")
     if site.store.cycles.closed(key.study, key.cycle):  # a message that was long under way
-        raise StepRefused(Code.CONFLICT, f"a grant for cycle {key.cycle}, which is closed")
+        raise StepRefused(Code.CONFLICT, f"a grant for cycle {key.cycle + 1}, which is closed")
     check_grant(site.store, study, key, grant)
     count = grant.count
     openings = _openings(site, study, key, count)

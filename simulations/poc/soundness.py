@@ -54,7 +54,7 @@ def check_answers(layout: Layout, name: str, *, older: bool) -> None:
     )
     spent = dict(rows(database, sql))
     if over := [cycle for cycle in spent if spent[cycle] > granted.get(cycle, 0)]:
-        raise Unsound(f"{name}: more was read than granted in cycle {over[0]}")
+        raise Unsound(f"{name}: more was read than granted in cycle {over[0] + 1}")
 
 
 def check_budget(layout: Layout, identity: str) -> dict[str, Any]:

@@ -77,8 +77,9 @@ def _equal(first: Run, run: Run, a: Cycle, b: Cycle) -> None:
     left, right = dict(_flat(a)), dict(_flat(b))
     for metric in sorted(left.keys() | right.keys()):
         if left.get(metric) != right.get(metric):
+            when = "before the first cycle" if a.cycle < 0 else f"after cycle {a.cycle + 1}"
             raise NotPaired(
-                f"arm {run.arm}, seed {run.seed}: {metric} at cycle {a.cycle} is "
+                f"arm {run.arm}, seed {run.seed}: {metric} {when} is "
                 f"{right.get(metric, 'absent')}, in arm {first.arm} {left.get(metric, 'absent')}; "
                 "accepted are arms that begin alike"
             )

@@ -72,11 +72,13 @@ def pooled(record: CycleRecord) -> NDArray[np.int64]:
     shapes = {t.shape for t in tables}
     if any(len(s) != 2 or s[0] != s[1] for s in shapes) or len(shapes) > 1:
         raise ValueError(
-            f"cycle {record.cycle} has kept tables of shapes {sorted(shapes)}: "
+            f"cycle {record.cycle + 1} has kept tables of shapes {sorted(shapes)}: "
             "accepted is classes x classes, the same at every site"
         )
     if any((t < 0).any() for t in tables):
-        raise ValueError(f"cycle {record.cycle} has a negative kept count: accepted is 0 or more")
+        raise ValueError(
+            f"cycle {record.cycle + 1} has a negative kept count: accepted is 0 or more"
+        )
     total: NDArray[np.int64] = sum(tables, start=np.zeros(next(iter(shapes), (0, 0)), np.int64))
     return total
 

@@ -57,8 +57,8 @@ def mean_uncertainty(record: CycleRecord) -> tuple[float, int]:
     counts = [r.uncertainty for r in record.reports.values()]
     if len({len(c) for c in counts}) > 1 or any(n < 0 for c in counts for n in c):
         raise ValueError(
-            f"cycle {record.cycle} has uncertainty histograms that do not fit each other: accepted "
-            "are counts of at least 0 in equally many bins"
+            f"cycle {record.cycle + 1} has uncertainty histograms that do not fit each other: "
+            "accepted are counts of at least 0 in equally many bins"
         )
     total = sum(n for c in counts for n in c)
     if not total:

@@ -127,9 +127,9 @@ def test_a_rare_class_that_moves_widens_the_bound() -> None:
 @pytest.mark.parametrize(
     ("tables", "sentence"),
     [
-        ((STABLE, ((1, 0, 0), (0, 1, 0), (0, 0, 1))), "cycle 2 has kept tables of shapes"),
+        ((STABLE, ((1, 0, 0), (0, 1, 0), (0, 0, 1))), "cycle 3 has kept tables of shapes"),
         ((((1, 2, 3), (4, 5, 6)),), "accepted is classes x classes"),
-        ((((1, -1), (0, 1)),), "cycle 2 has a negative kept count"),
+        ((((1, -1), (0, 1)),), "cycle 3 has a negative kept count"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(tables: tuple[Table, ...], sentence: str) -> None:
