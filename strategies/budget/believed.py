@@ -13,6 +13,9 @@ from strategies.budget.measured import Point
 MEMORY = 6
 """Losses of a site that count, the latest: older ones tell of a model that learned faster."""
 
+WRONG = math.log(100)
+"""What one label is taken to cost at most: the log-loss of a class that the model gave 1 %."""
+
 
 @dataclass(frozen=True, slots=True)
 class Belief:
@@ -96,24 +99,28 @@ def _slope(rows: Sequence[Point]) -> float:
 
 
 def _noise(recent: Mapping[str, Sequence[Point]], gains: Mapping[str, float]) -> float:
-    """Variance of one label's loss: the larger of mean loss squared and residual variance.
+    """Variance of one label's loss, rather too large than too small.
 
-    The losses of one label are about as spread as their mean (exactly so were they exponential).
+    Most labels cost next to nothing and a few cost much: a handful of them shows too little of
+    that, and its residual variance alone would take noise for a difference of gain. Losses between
+    0 and W of mean m have a variance of at most m (W - m) (Bhatia and Davis, 2000); W is `WRONG`.
+    Where the mean is beyond W / 2, its square is taken, and the residual variance where larger.
     """
     every = [p for rows in recent.values() for p in rows]
     if not every:
         return 0.0
     mean = math.fsum(p.count * p.loss for p in every) / sum(p.count for p in every)
+    bound = mean * max(mean, WRONG - mean)
     freedom = sum(len(recent[site]) - 2 for site in gains)
     if freedom < 1:
-        return mean * mean
+        return bound
     errors = []
     for site, gain in gains.items():
         labels, loss = _centre(recent[site])
         errors += [
             p.count * (p.loss - loss + gain * (p.labels - labels)) ** 2 for p in recent[site]
         ]
-    return max(mean * mean, math.fsum(errors) / freedom)
+    return max(bound, math.fsum(errors) / freedom)
 
 
 def _quantile(freedom: int, confidence: float) -> float:

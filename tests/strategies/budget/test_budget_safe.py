@@ -28,14 +28,18 @@ def counts(policy: Safe | Uniform, told: Course, budget: int, seed: int = 0) -> 
 
 
 def noisy(tell: Tell, seed: int, cycles: int, count: int, drop: float = 0.0) -> Course:
-    """Six sites of loss 0.5, one of which falls to it by a drop; one label's loss exponential."""
+    """Six sites of mean loss 0.5, one of which falls to it by a drop.
+
+    A label costs 4 nats or nothing: a model that is sure of itself, and sometimes wrong.
+    """
     rng = np.random.default_rng(seed)
     truth = {
         s: [0.5 + (drop * (1 - t / (cycles - 1)) if s == "a" else 0) for t in range(cycles)]
         for s in SITES
     }
+    dear = {s: [rng.binomial(count, m / 4) for m in row] for s, row in truth.items()}
     return tell(
-        {s: [float(rng.exponential(m, count).mean()) for m in row] for s, row in truth.items()},
+        {s: [4 * float(n) / count for n in row] for s, row in dear.items()},
         count=count,
         labels=EACH,
     )
@@ -56,7 +60,7 @@ def test_pure_noise_moves_less_than_a_fiftieth_of_a_grant(
 
 
 def test_a_site_that_truly_gains_more_draws_budget(tell: Tell) -> None:
-    runs = [counts(Safe(), noisy(tell, seed, 7, 20, drop=1.5), 48, seed) for seed in range(50)]
+    runs = [counts(Safe(), noisy(tell, seed, 7, 80, drop=1.5), 48, seed) for seed in range(50)]
     first = [run[0] for run in runs]
     assert np.mean(first) > 1.4 * EACH
     assert max(first) <= 1.5 * EACH  # reach
@@ -118,18 +122,19 @@ def test_a_cheap_reading_draws_budget_only_once_learning_is_certain(tell: Tell) 
 
 def test_belief_by_hand() -> None:
     def losses(first: float, second: float) -> list[Point]:
-        return [Point(1, 10, first, 2), Point(2, 20, second, 2)]
+        return [Point(1, 10, first, 20), Point(2, 20, second, 20)]
 
     belief = believe({"a": losses(1.5, 0.5), "b": losses(1.0, 1.0), "c": []}, 0.5)
-    # weighted squares of the labels 2 * 25 * 2 = 100, mean loss 1: variances 1 / 100
+    # weighted squares of the labels 2 * 25 * 20 = 1,000, mean loss 1: variances 3.60517 / 1,000
+    error = np.sqrt(0.00360517)  # log 100 - 1 = 3.60517
     assert belief.gains == {"a": pytest.approx(0.1), "b": pytest.approx(0.0)}
-    assert belief.errors == {"a": pytest.approx(0.1), "b": pytest.approx(0.1)}
+    assert belief.errors == {"a": pytest.approx(error), "b": pytest.approx(error)}
     assert belief.common == pytest.approx(0.05)
-    assert belief.common_error == pytest.approx(0.1 / np.sqrt(2))
-    assert belief.q == pytest.approx(0.5)  # 2 * (0.05 / 0.1) ** 2
+    assert belief.common_error == pytest.approx(error / np.sqrt(2))
+    assert belief.q == pytest.approx(1.386896)  # 2 * 0.05 ** 2 / 0.00360517
     assert belief.quantile == pytest.approx(0.4549, abs=1e-4)  # median of chi-square, 1 freedom
-    between = (0.5 - 0.4549364) / 100  # S1 - S2 / S1 = 200 - 20,000 / 200
-    part = between / (between + 0.01)
+    between = (1.386896 - 0.4549364) * 0.00360517  # over S1 - S2 / S1 = 2 / v - 1 / v
+    part = between / (between + 0.00360517)
     assert belief.shrunk["a"] == pytest.approx(0.05 + 0.05 * part)
     assert belief.shrunk["c"] == pytest.approx(0.05)
     sure = believe({"a": losses(1.5, 0.5), "b": losses(1.0, 1.0)}, 0.95)
@@ -137,11 +142,11 @@ def test_belief_by_hand() -> None:
 
 
 def test_the_reason_tells_the_statistics(tell: Tell) -> None:
-    told = tell({"a": [0.9, 0.9, 0.7, 0.5, 0.3], "b": [0.5] * 5, "c": [0.5] * 5}, count=40)
+    told = tell({"a": [0.9, 0.9, 0.7, 0.5, 0.3], "b": [0.5] * 5, "c": [0.5] * 5}, count=400)
     granted = Safe().allocate(*told, 30, np.random.default_rng(0))
     assert granted["a"].count == 15
     assert granted["a"].reason == (
-        "15 of 30: equal share 10.0 times 2.08 within bounds: its loss fell by 0.02 ± 0.0038 per "
-        "label, the sites' common 0.0067 ± 0.0022, they differ by 18.8 where noise reaches 6.0, "
-        "so 0.018 is believed, 1.00 minutes per reading"
+        "15 of 30: equal share 10.0 times 2.19 within bounds: its loss fell by 0.02 ± 0.0033 per "
+        "label, the sites' common 0.0067 ± 0.0019, they differ by 24.6 where noise reaches 6.0, "
+        "so 0.019 is believed, 1.00 minutes per reading"
     )
