@@ -16,7 +16,7 @@ from protocol.study import Study
 
 _NAMES = {
     "query.strategy": "strategies.query:QUERY",
-    "query.cold_start": "strategies.query:QUERY",
+    "query.cold_start": "strategies.chosen:cold_names",
     "budget.policy": "strategies.budget:BUDGET",
     "reading.consensus": "strategies.consensus:CONSENSUS",
     "aggregation.name": "strategies.aggregation:AGGREGATION",
@@ -89,14 +89,15 @@ def _key(key: str, description: str | None, default: Any) -> Iterator[str]:
 
 
 def _described(path: str, description: str | None) -> str:
-    """The key's description; where it names a row of a table, the rows there are."""
+    """The key's description; where it names a row of a table, those that it accepts."""
     if path not in _NAMES:
         return description or ""
     from importlib import import_module
 
     module, _, table = _NAMES[path].partition(":")
-    rows = ", ".join(sorted(getattr(import_module(module), table)))
-    return f"{description}: {rows}"
+    rows = getattr(import_module(module), table)
+    names = ", ".join(sorted(rows() if callable(rows) else rows))
+    return f"{description}: {names}"
 
 
 def _comment(text: str) -> list[str]:

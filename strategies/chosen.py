@@ -21,9 +21,16 @@ from strategies.stopping import STOPPING, Stopping
 T = TypeVar("T")
 
 UNTRAINED = frozenset(
-    {"features", "labeled_features", "labeled_targets", "cluster_centres", "cluster_turns"}
+    {
+        "features",
+        "looks",
+        "labeled_features",
+        "labeled_targets",
+        "cluster_centres",
+        "cluster_turns",
+    }
 )
-"""Signals that mean something before the first training: distances between images, labels."""
+"""Signals that mean something before the first training: images, their distances, labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +192,10 @@ def _check_cold_start(name: str, strategy: QueryStrategy) -> None:
     if wrong := sorted(strategy.needs.signals - UNTRAINED):
         raise StudyError(
             f"query.cold_start = {name!r}: it reads {', '.join(wrong)} of a model that has seen no "
-            f"label, accepted is a strategy without them, such as {' or '.join(_cold_names())}"
+            f"label, accepted is a strategy without them, such as {' or '.join(cold_names())}"
         )
 
 
-def _cold_names() -> list[str]:
+def cold_names() -> list[str]:
     """The strategies of the table that need no trained model."""
     return sorted(name for name, row in QUERY.items() if not row().needs.signals - UNTRAINED)

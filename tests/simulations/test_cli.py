@@ -14,13 +14,15 @@ import pytest
 
 from protocol.codec import unpack
 from protocol.records import GlobalState
-from protocol.study import document, load, parse
+from protocol.study import StudyError, document, load, parse
 from simulations.cli import main
 from simulations.command import seed_list, study_path
 from simulations.documenting import pages
 from simulations.plan import PlanError
 from simulations.studies import committed
 from simulations.template import template
+from strategies.chosen import decisions
+from strategies.query import QUERY
 
 ROOT = Path(__file__).parents[2]
 PNEUMONIA = ROOT / "../shared/data/cls_pneumoniamnist_28.npz"
@@ -190,6 +192,19 @@ def test_a_new_study_holds_every_default(tmp_path: Path) -> None:
     study = load(path)
     bare = {"schema": 1, "name": "fresh", "task": {"classes": document(study)["task"]["classes"]}}
     assert study == parse(bare)
+
+
+def test_the_template_names_the_cold_starts_that_are_accepted() -> None:
+    before = " ".join(template("fresh").split("\ncold_start =")[0].replace("\n#", "").split())
+    names = before.rpartition("before any label: ")[2].split(", ")
+    assert "random" in names
+    for name in QUERY:
+        study = load(committed()["demo"], [f"query.cold_start={name}"])
+        if name in names:
+            decisions(study)
+        else:
+            with pytest.raises(StudyError, match="query.cold_start"):
+                decisions(study)
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)

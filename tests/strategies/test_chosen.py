@@ -180,6 +180,13 @@ def test_cold_start_asks_no_untrained_model_what_it_believes(name: str) -> None:
         decisions(asked)
 
 
+def test_looks_of_the_images_are_not_held_against_a_cold_start() -> None:
+    with pytest.raises(StudyError) as refused:
+        decisions(study({"query": {"cold_start": "ward"}}))
+    assert "it reads head_bias, head_weights, probs of a model" in str(refused.value)
+    assert "looks" not in str(refused.value)
+
+
 def test_cost_weighting_multiplies_a_score_by_the_studys_costs() -> None:
     cost = ((0.0, 1.0), (5.0, 0.0))
     chosen = decisions(
