@@ -59,6 +59,26 @@ def test_pure_noise_moves_less_than_a_fiftieth_of_a_grant(
     assert np.mean(np.array(moved) > 0) < 0.1  # most seeds move nothing at all
 
 
+@pytest.mark.parametrize(("too_sure", "false"), [(1.0, 0.0), (2.0, 0.15)])
+def test_the_losses_of_a_classifier_that_gains_alike_everywhere_rarely_differ(
+    too_sure: float, false: float
+) -> None:
+    """Six sites, a label of each in each of five cycles; a study errs if any cycle's look does."""
+    rng = np.random.default_rng(0)
+
+    def loss() -> float:
+        sure = float(np.clip(rng.beta(10, 1), 0.5, 0.999))
+        odds = too_sure * np.log(sure / (1 - sure))
+        return float(np.logaddexp(0, -odds if rng.random() < sure else odds))
+
+    def differs() -> bool:
+        rows = {s: [Point(c, 4 + 8 * c, loss(), 1) for c in range(5)] for s in SITES}
+        looks = [believe({s: row[:n] for s, row in rows.items()}, 0.95) for n in (2, 3, 4, 5)]
+        return any(look.q > look.quantile for look in looks)
+
+    assert np.mean([differs() for _ in range(200)]) <= false
+
+
 def test_a_site_that_truly_gains_more_draws_budget(tell: Tell) -> None:
     runs = [counts(Safe(), noisy(tell, seed, 7, 80, drop=1.5), 48, seed) for seed in range(50)]
     first = [run[0] for run in runs]
