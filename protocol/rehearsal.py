@@ -62,7 +62,8 @@ class Drift(Section):
     scanner: int = Field(
         0,
         ge=0,
-        description="cycle, from 1, from which patients come from another scanner; 0 is never",
+        description="cycle from which patients come from another scanner, counted from 0: reports, "
+        "which count from 1, say one more; 0 is never",
     )
 
     @model_validator(mode="after")
@@ -88,7 +89,9 @@ class Simulation(Section):
     )
     scanners: bool = Field(False, description="give every site a fixed scanner look")
     silent: dict[str, int] = Field(
-        {}, description="cycle, from 0, in which the readers of a named site fall silent for good"
+        {},
+        description="cycle in which the readers of a named site fall silent for good, counted from "
+        "0: reports, which count from 1, say one more",
     )
     drift: Drift = Field(default_factory=Drift)
     readers: Readers = Field(default_factory=Readers)

@@ -34,7 +34,7 @@ def stacked(
 
     Args:
         title: above the columns.
-        parts: heights by name, first at the bottom.
+        parts: heights by name, first at the bottom; the columns are counted from 1.
         top: what the full height stands for.
         titles: of the x and the y axis.
         alt: what the figure shows.
@@ -60,7 +60,7 @@ def stacked(
             )
     every = max(1, math.ceil(columns / 12))
     for i in range(0, columns, every):
-        content.append(text(_LEFT + step * (i + 0.5), floor + 14, str(i), anchor="middle"))
+        content.append(text(_LEFT + step * (i + 0.5), floor + 14, str(i + 1), anchor="middle"))
     content.append(text((width + _LEFT) / 2, height - 4, titles[0], "title", "middle"))
     return figure("".join(content), f"{alt} {titles[1]}.", height, width)
 

@@ -132,5 +132,5 @@ def arrived(comparison: Comparison) -> Table | None:
     for coming in run.arrivals:
         shares = (f"{n:,} ({n / coming.cases:.0%})" for n in coming.classes)
         machine = "new" if coming.new_scanner else "first"
-        rows.append((str(coming.cycle), f"{coming.cases:,}", *shares, machine))
+        rows.append((str(coming.cycle + 1), f"{coming.cases:,}", *shares, machine))
     return Table(head, tuple(rows))

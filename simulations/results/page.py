@@ -233,7 +233,7 @@ def _grants(cycle: Cycle) -> list[tuple[str, ...]]:
     """One cycle's grants, a row for each site."""
     return [
         (
-            str(cycle.cycle),
+            str(cycle.cycle + 1),
             site,
             f"{count:,}",
             f"{cycle.spent.get(site, 0):,}",

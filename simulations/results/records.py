@@ -73,7 +73,7 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """The cases that came to all pools before a cycle; before cycle 0 are those of the start.
+    """The cases that came to all pools before a cycle; before the first are those of the start.
 
     Attributes:
         cases: how many.

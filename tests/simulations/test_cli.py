@@ -203,7 +203,7 @@ def test_the_template_names_the_cold_starts_that_are_accepted() -> None:
         if name in names:
             decisions(study)
         else:
-            with pytest.raises(StudyError, match="query.cold_start"):
+            with pytest.raises(StudyError, match=r"query\.cold_start"):
                 decisions(study)
 
 

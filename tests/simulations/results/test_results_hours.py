@@ -93,11 +93,12 @@ def test_the_report_tells_of_time_and_of_who_came(simulated: Simulated, tmp_path
     page = write_report([out], tmp_path / "b.html").read_text()
     assert "Who came when" in page
     table = arrived(compare([out]))
+    assert "before cycle 1 are those of the start" in page
     assert table is not None
     assert table.head == ("before cycle", "cases", "normal", "pneumonia", "scanner")
     assert table.rows == (
-        ("0", "80", "60 (75%)", "20 (25%)", "first"),
-        ("1", "20", "5 (25%)", "15 (75%)", "new"),
+        ("1", "80", "60 (75%)", "20 (25%)", "first"),
+        ("2", "20", "5 (25%)", "15 (75%)", "new"),
     )
 
 

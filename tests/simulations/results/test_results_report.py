@@ -12,6 +12,7 @@ import pytest
 from simulations.results import page
 from simulations.results.compare import compare
 from simulations.results.drawing import ticks
+from simulations.results.figures import budgets
 from simulations.results.pairing import NotPaired
 from simulations.results.report import write_report
 
@@ -71,6 +72,14 @@ def test_every_figure_is_sound_and_has_words_for_who_cannot_see_it(
         assert len(root.attrib["aria-label"]) > 40
         assert root.attrib["role"] == "img"
     assert 'class="bound"' in figures[0]
+
+
+def test_cycles_are_counted_from_1_in_grants_and_bars(simulated: Simulated) -> None:
+    compared = compare([simulated(arms=("coreset",), seeds=(0,), cycles=3)])
+    cycles = [row[0] for row in page.grants(compared)[0].table.rows]
+    assert list(dict.fromkeys(cycles)) == ["1", "2", "3"]
+    middles = re.findall(r'text-anchor="middle"[^>]*>([^<]*)<', budgets(compared)[0][0])
+    assert middles == ["1", "2", "3", "cycle"]
 
 
 @pytest.mark.slow
