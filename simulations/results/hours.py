@@ -117,7 +117,8 @@ def _cells(found: Sequence[Reached | None]) -> tuple[str, ...]:
     seeds = f"{count} of {len(found)}"
     if middle is None:
         return (seeds, *("not reached" if count == 0 else "not by half",) * 4)
-    hours, days = f"{middle.minutes / 60:,.1f}", f"{middle.days:,.0f}"
+    hours = f"{middle.minutes / 60:,.1f}"
+    days = f"{middle.days:,.0f}" if middle.days.is_integer() else f"{middle.days:,.1f}"
     return (seeds, f"{middle.labels:,}", f"{middle.readings:,}", hours, days)
 
 
