@@ -83,6 +83,7 @@ def grants(
     ]
     weights, floors = [c.weight for c in claims], [max(floor, c.least) for c in claims]
     counts = share(weights, caps, floors, budget, rng)
+    short = sum(min(floor, cap) for cap in caps) > budget
 
     def raised(i: int) -> bool:
         """Whether the floor alone gives a site what it gets."""
@@ -91,10 +92,18 @@ def grants(
         without = [*floors[:i], claims[i].least, *floors[i + 1 :]]
         return exact_share(weights, caps, without, budget)[i] < floor
 
+    def limit(i: int) -> str:
+        """Which limit has decided the count, in words; empty where none."""
+        if counts[i] == reports[i].capacity:
+            return f"; {counts[i]} is all that it can use"
+        if short:
+            return f"; {budget} is too little for every site's floor of {floor}"
+        if counts[i] == claims[i].most and claims[i].bound:
+            return f"; {claims[i].bound}"
+        return f"; the floor is {floor}" if raised(i) else ""
+
     return {
-        r.site: Grant(
-            n, f"{n} of {budget}: {c.words}{_limit(n, r, c, floor, raised(i))}", c.threshold
-        )
+        r.site: Grant(n, f"{n} of {budget}: {c.words}{limit(i)}", c.threshold)
         for i, (r, c, n) in enumerate(zip(reports, claims, counts, strict=True))
     }
 
@@ -123,12 +132,3 @@ def check_range(name: str, value: float, least: float, most: float = math.inf) -
     if not (math.isfinite(value) and least <= value <= most):
         reach = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
         raise ValueError(f"{name} = {value!r}: accepted is a finite number {reach}")
-
-
-def _limit(count: int, report: SiteReport, claim: Claim, floor: int, raised: bool) -> str:
-    """Which limit has decided the count, in words; empty where none."""
-    if count == report.capacity:
-        return f"; {count} is all that it can use"
-    if count == claim.most and claim.bound:
-        return f"; {claim.bound}"
-    return f"; the floor is {floor}" if raised else ""

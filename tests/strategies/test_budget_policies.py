@@ -227,7 +227,13 @@ def test_reasons_state_the_statistics_and_the_limit() -> None:
     even = Uniform(floor=3).allocate([report("a", 9, 99), report("b", 9, 99)], [], 6, rng)
     assert even["a"].reason == "3 of 6: equal shares for 2 sites"  # the floor is met, not felt
     short = Uniform(floor=3).allocate([report("a", 9, 99), report("b", 9, 99)], [], 4, rng)
-    assert "floor" not in short["a"].reason
+    words = "2 of 4: equal shares for 2 sites; 4 is too little for every site's floor of 3"
+    assert short["a"].reason == words
+    one = Uniform(floor=1).allocate([report(s, 9, 99) for s in "abcd"], [], 1, rng)
+    assert sorted(g.count for g in one.values()) == [0, 0, 0, 1]  # by chance, not by a floor
+    assert all(
+        g.reason.endswith("; 1 is too little for every site's floor of 1") for g in one.values()
+    )
     none = Proportional().allocate([report("a", 9, 99), report("b", 0, 99)], [], 6, rng)
     assert none["b"].reason == "0 of 6: in proportion to its 0 of 9 unlabeled cases"
 
