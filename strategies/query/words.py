@@ -19,6 +19,11 @@ AT_RANDOM = "It was drawn at random."
 SURE = 0.9
 """From this probability on nobody would call the model unsure."""
 
+_OF_GROUP = (
+    "Of its group of unread cases that look alike (a group may be a single case) it was among "
+    "those the model was least sure of"
+)
+
 
 def why(
     name: str, needs: Needs, probs: NDArray[np.float64], classes: Sequence[str], *, multi: bool
@@ -34,6 +39,8 @@ def why(
         classes: their names.
         multi: several classes may hold.
     """
+    if name == "ward" and "looks" not in needs.signals:
+        return _other(probs, classes, multi)  # with these arguments groups are not of looks
     return _KINDS.get(name, _by_needs(needs))(probs, classes, multi)
 
 
@@ -42,17 +49,33 @@ def _random(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> 
 
 
 def _doubt(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    sure, of = _between(probs, classes, multi)
+    if not sure:
+        return f"The model was unsure {of}."
+    joint = ", and least" if multi else ":"
+    return f"The model was less sure of it than of other cases{joint} {of}."
+
+
+def _between(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> tuple[bool, str]:
+    """Whether nobody would call the model unsure of the case, and what it had to decide."""
     if multi:
         least = int(np.abs(probs - 0.5).argmin())
         sure = max(probs[least], 1 - probs[least]) >= SURE
-        how = "was less sure of it than of other cases, and least" if sure else "was unsure"
-        return f"The model {how} whether it shows {classes[least]} ({probs[least]:.2f})."
+        return bool(sure), f"whether it shows {classes[least]} ({probs[least]:.2f})"
     first, second = np.argsort(-probs, kind="stable")[:2]
     both = f"({probs[first]:.2f} to {probs[second]:.2f})"
     if probs[first] >= SURE:
-        rather = f"{classes[first]} rather than {classes[second]}"
-        return f"The model was less sure of it than of other cases: {rather} {both}."
-    return f"The model was unsure between {classes[first]} and {classes[second]} {both}."
+        return True, f"{classes[first]} rather than {classes[second]} {both}"
+    return False, f"between {classes[first]} and {classes[second]} {both}"
+
+
+def _alike(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
+    """True of the surest case, too: a group may be a single case, or give several."""
+    sure, of = _between(probs, classes, multi)
+    if not sure:
+        return f"The model was unsure {of}. {_OF_GROUP}."
+    joint = ", above all" if multi else ":"
+    return f"{_OF_GROUP}{joint} {of}."
 
 
 def _torn(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
@@ -111,7 +134,7 @@ _KINDS: Mapping[str, Words] = {
     "fedal": _apart,
     "kafal": _apart,
     "logo": _apart,
-    "ward": _both,
+    "ward": _alike,
 }
 
 
