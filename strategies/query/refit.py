@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.pool import Pool
+from strategies.pool import NotFinite, Pool
 from strategies.query.distances import features_of
 
 PULL = 0.1
@@ -25,7 +25,8 @@ def own_probabilities(pool: Pool) -> NDArray[np.float64]:
     labels it is the global layer.
 
     Raises:
-        MissingSignal, NotFinite: see `Pool.require`.
+        MissingSignal: see `Pool.require`.
+        NotFinite: a signal is not, or the fit overflows the features' precision.
         ValueError: shapes that do not fit.
     """
     features, labeled = features_of(pool)
@@ -41,11 +42,18 @@ def own_probabilities(pool: Pool) -> NDArray[np.float64]:
             f"signal 'labeled_targets' has shape {targets.shape}; accepted is "
             f"({len(labeled)}, {len(weights)}), as labeled cases and classes"
         )
-    spread = float(features.std()) if features.size else 1.0
-    spread = spread if spread > 0 else 1.0
-    start = np.hstack([weights * spread, bias[:, None]]).astype(np.float64)
-    fitted = fit(_rows(labeled, spread), targets, start, multi_label=pool.multi_label)
-    return said(_rows(features, spread) @ fitted.T, multi_label=pool.multi_label)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(features.std()) if features.size else 1.0
+        spread = spread if spread > 0 else 1.0
+        start = np.hstack([weights * spread, bias[:, None]]).astype(np.float64)
+        x, known = _rows(features, spread), _rows(labeled, spread)
+        if not all(np.isfinite(part).all() for part in (spread, start, x, known)):
+            raise NotFinite(f"the last layer over the features' spread overflows {features.dtype}")
+        fitted = fit(known, targets, start, multi_label=pool.multi_label)
+        found = said(x @ fitted.T, multi_label=pool.multi_label)
+    if not np.isfinite(found).all():
+        raise NotFinite("what the site's own last layer says overflows float64")
+    return found
 
 
 def fit(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.pool import Pool
+from strategies.pool import NotFinite, Pool
 from strategies.query.refit import PULL, fit, own_probabilities, said
 
 
@@ -73,3 +73,46 @@ def test_shapes_that_do_not_fit_are_refused(name: str, wrong: Any) -> None:
     pool = pool_of(6, 5)
     with pytest.raises(ValueError, match=f"'{name}' has shape"):
         own_probabilities(Pool(6, {**pool.signals, name: wrong}))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("labels", [0, 5])
+@pytest.mark.parametrize(
+    ("weights", "features", "labeled"),
+    [(1e20, 1e19, 1e19), (0.0, 1e30, 1e30), (1.0, 1e30, 1e-30)],
+    ids=["their product", "the spread, times 0", "the spread alone"],
+)
+def test_a_layer_that_overflows_the_features_precision_is_refused(
+    weights: float, features: float, labeled: float, labels: int, multi_label: bool
+) -> None:
+    signals = dict(pool_of(6, labels).signals)
+    scales = {"head_weights": weights, "features": features, "labeled_features": labeled}
+    for name, scale in scales.items():
+        signals[name] = (signals[name] * scale).astype(np.float32)
+    with pytest.raises(NotFinite, match="overflows float32"):
+        own_probabilities(Pool(6, signals, multi_label))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_labels_too_far_from_the_pool_s_spread_are_refused(multi_label: bool) -> None:
+    signals = dict(pool_of(6, 5).signals)
+    signals["features"] = signals["features"] * 1e-100
+    signals["labeled_features"] = signals["labeled_features"] * 1e300
+    with pytest.raises(NotFinite, match="spread overflows float64"):
+        own_probabilities(Pool(6, signals, multi_label))
+
+
+def test_a_layer_too_steep_for_any_precision_is_refused() -> None:
+    signals = dict(pool_of(6, 0).signals)
+    signals["head_weights"] = np.full((3, 4), 1e308)
+    signals["features"] = np.tile([[1.0], [-1.0]], (3, 4))
+    with pytest.raises(NotFinite, match="own last layer says overflows"):
+        own_probabilities(Pool(6, signals))
+
+
+def test_large_features_of_single_precision_are_fitted_as_they_were() -> None:
+    pool = pool_of(6, 5)
+    large = {n: a * 1e15 for n, a in pool.signals.items() if n.endswith("features")}
+    single = {n: a.astype(np.float32) for n, a in {**pool.signals, **large}.items()}
+    single["head_weights"] = single["head_weights"] / np.float32(1e15)
+    assert own_probabilities(Pool(6, single)) == pytest.approx(own_probabilities(pool), abs=1e-4)
