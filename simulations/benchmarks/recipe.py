@@ -19,6 +19,7 @@ from protocol.study import Study
 from server.ledger import Ledger, Stage
 from server.models import ModelShelf
 from simulations.benchmarks.plain_loop import Recipe, SiteWork
+from strategies.chosen import decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _work(store: SiteStore, study: Study, cycle: int, cycles: int) -> SiteWork:
     labeled = sorted(chain(*training[: cycle + 1]))
     audit = sorted(chain(*(r["audit"] for r in read[: cycle + 1])))
     parts = [_rows(store, part) for part in (audit, store.cases.locked()[0]) if len(part)]
-    asks = study.query.strategy == "coreset" and cycle > 0
+    asks = cycle > 0 and "labeled_features" in decisions(study).query.needs.signals
     return SiteWork(
         pool=_rows(store, sorted(chain(untouched, *training[cycle:]))),
         before=_rows(store, sorted(chain(*training[:cycle])) if asks else []),
