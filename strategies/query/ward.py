@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,11 +70,17 @@ class Ward:
     balance: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse a hand-over that runs backwards and a share that is none."""
-        first, last = self.warm
-        if not 0 <= first <= last:
+        """Refuse a hand-over that runs backwards, a share that is none, and unknown words."""
+        for name, hint in get_type_hints(type(self)).items():
+            value, known = getattr(self, name), get_args(hint)
+            if get_origin(hint) is Literal and value not in known:
+                raise ValueError(
+                    f"argument '{name}' is {value!r}; accepted is one of {', '.join(known)}"
+                )
+        if len(self.warm) != 2 or not 0 <= self.warm[0] <= self.warm[1] < np.inf:
             raise ValueError(
-                f"argument 'warm' is {list(self.warm)}; accepted is two numbers from 0, rising"
+                f"argument 'warm' is {list(self.warm)}; accepted is two finite numbers from 0, "
+                "rising"
             )
         if not 0 <= self.balance <= 1:
             raise ValueError(f"argument 'balance' is {self.balance}; accepted is 0 to 1")

@@ -54,6 +54,19 @@ def test_the_hand_over_grows_with_the_labels(labels: int, warm: Any, w: float) -
     assert handed_over(labels, warm) == w
 
 
+def test_the_default_is_what_was_confirmed() -> None:
+    confirmed = Ward(
+        warm=(0, 0),
+        mix="split",
+        own="head",
+        space="looks",
+        doubt="global",
+        classes="ensemble",
+        balance=0.5,
+    )
+    assert Ward() == confirmed
+
+
 def test_a_share_of_the_picks_is_warm_evenly_and_right_on_average() -> None:
     starts = [phases(7, 0.3, rng(s)) for s in range(400)]
     assert {int(p.sum()) for p in starts} == {2, 3}
@@ -208,16 +221,25 @@ def test_distances_that_overflow_are_refused() -> None:
     signals = drawn(1)
     signals |= {n: (a * 1e25).astype(np.float32) for n, a in signals.items() if "features" in n}
     for mix in ("split", "product"):
-        with pytest.raises(NotFinite), np.errstate(all="ignore"):
-            Ward(mix=mix, space="gradients").select(pool_of(signals), 5, rng())
+        with pytest.raises(NotFinite, match="squared"), np.errstate(all="ignore"):
+            Ward(mix=mix, own="none", space="gradients").select(pool_of(signals), 5, rng())
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"warm": (9.0, 8.0)}, "'warm' is"),
-        ({"warm": (-1.0, 8.0)}, "accepted is two numbers from 0, rising"),
+        ({"warm": (-1.0, 8.0)}, "accepted is two finite numbers from 0, rising"),
+        ({"warm": (np.inf, np.inf)}, "'warm' is .inf, inf.; accepted is two finite numbers"),
+        ({"warm": (np.nan, 8.0)}, "accepted is two finite numbers"),
+        ({"warm": (1.0, 2.0, 3.0)}, "accepted is two finite numbers"),
         ({"balance": 1.5}, "'balance' is 1.5; accepted is 0 to 1"),
+        ({"balance": np.nan}, "'balance' is nan; accepted is 0 to 1"),
+        ({"mix": "x"}, "'mix' is 'x'; accepted is one of split, product"),
+        ({"own": "global"}, "'own' is 'global'; accepted is one of local, scratch, head, none"),
+        ({"space": None}, "'space' is None; accepted is one of gradients, looks, both"),
+        ({"doubt": "Global"}, "accepted is one of global, ensemble, disagreement"),
+        ({"classes": ["ensemble"]}, "accepted is one of ensemble, prototype"),
     ],
 )
 def test_what_cannot_be_handed_over_is_refused(arguments: Any, sentence: str) -> None:
