@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from flwr.clientapp import ClientApp
 from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS
 
 from client.audit.gate import IDENTITY, NO_STEP, HeldBack, refuse
+from client.privacy.chance import rehearsal
 from client.site import Site
 from client.store.step_shelf import StepRefused
 from daemons.logs import trim
@@ -86,7 +88,7 @@ def _masked(message: Message, context: Context, open_site: OpenSite) -> Message:
     except CodecError:
         code = Code.BAD_REQUEST
     except Exception as error:
-        _keep(site.home, "train", error)
+        _keep(site.home, "train", error, rehearsal(site))
         code = Code.FAILED
     _refused(site, key, code, words)
     return refused(message, code)
@@ -126,7 +128,7 @@ def answer_to(site: Site, step: str, read: Callable[[], StepRequest]) -> Reply:
     except CodecError:
         code = Code.BAD_REQUEST
     except Exception as error:  # an exception's text may name a patient: it must not leave
-        _keep(site.home, step, error)
+        _keep(site.home, step, error, rehearsal(site))
         code = Code.FAILED
     return _refused(site, key, code, words)
 
@@ -136,28 +138,44 @@ def _refused(site: Site, key: StepKey, code: Code, words: str = "") -> Refusal:
     try:
         return refuse(site.store, key, code, words)
     except Exception as error:  # a full disk: Flower would send its own error, and tell more
-        _keep(site.home, key.step if key.step in MESSAGE_TYPES else "", error)
+        step = key.step if key.step in MESSAGE_TYPES else ""
+        _keep(site.home, step, error, rehearsal(site))
         return Refusal(Code.FAILED)
 
 
-def _keep(home: Path, step: str, error: Exception) -> None:
+def _keep(home: Path, step: str, error: Exception, simulated: bool = False) -> None:
     with suppress(OSError):  # a full disk must not make words of the error leave
-        log_failure(home, step or "of an unknown kind", error)
+        log_failure(home, step or "of an unknown kind", error, simulated)
 
 
-def log_failure(home: Path, step: str, error: Exception) -> None:
+def log_failure(home: Path, step: str, error: Exception, simulated: bool = False) -> None:
     """Append the error to the site's own log: its stack, and its words only where they are ours.
 
-    Messages of other libraries may hold file names, and file names hold patients' names.
+    Messages of other libraries may hold file names, and file names hold patients' names. A
+    simulated site has neither: its log holds every word and the whole stack, and the first line
+    says where it was raised.
     """
     frames = traceback.extract_tb(error.__traceback__)
     ours = bool(frames) and not _foreign(frames[-1].filename)
-    words = f": {error}" if ours else ""
+    words = f": {' '.join(str(error).split()) if simulated else error}" if ours or simulated else ""
     lines = [f"  {Path(f.filename).name}:{f.lineno} {f.name}" for f in frames]
+    if simulated:
+        words += _place(frames)
+        lines = "".join(traceback.format_exception(error)).splitlines()
     file = home / "site.log"
     trim(file, _LONGEST)
     with file.open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write("\n".join([f"step {step} failed: {type(error).__name__}{words}", *lines, ""]))
+
+
+def _place(frames: Sequence[traceback.FrameSummary]) -> str:
+    """Where code that is neither ours nor a library's raised it, or called what did; else empty."""
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    for frame in reversed(frames):
+        parents = Path(frame.filename).resolve().parents
+        if _foreign(frame.filename) and not any(folder in parents for folder in libraries):
+            return f" ({Path(frame.filename).name}:{frame.lineno})"
+    return ""
 
 
 def _foreign(filename: str) -> bool:

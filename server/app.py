@@ -57,7 +57,9 @@ def carry_out(assignment: Assignment, grid: Grid) -> None:
     except Superseded:
         _LOG.info("a newer start of this study has spoken to the sites; this one ends")
     except (QuorumLost, SitesMissing, TooFewUpdates) as lost:
-        _LOG.error("%s; the same command goes on once they are back", lost)
+        away = getattr(lost, "away", True)
+        when = "they are back" if away else "that is mended"
+        _LOG.error("%s; the same command goes on once %s", lost, when)
         assignment.lost(str(lost))
         raise
     finally:

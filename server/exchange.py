@@ -41,6 +41,7 @@ _LOST = frozenset(  # errors of Flower after which the site may well answer
         ErrorCode.CLIENT_APP_CRASHED,
     }
 )
+_RAISED = frozenset({ErrorCode.CLIENT_APP_RAISED_EXCEPTION, ErrorCode.CLIENT_APP_CRASHED})
 
 
 class Halted(Exception):
@@ -103,6 +104,7 @@ class _Site:
         sent: ids of the messages that are under way.
         code: what it, or Flower for it, refused with last.
         final: it will not be asked again.
+        heard: it has said something itself.
     """
 
     content: RecordDict
@@ -111,6 +113,7 @@ class _Site:
     sent: set[str] = field(default_factory=set)
     code: Code = Code.FAILED
     final: bool = False
+    heard: bool = False
 
 
 @dataclass(slots=True)
@@ -237,6 +240,7 @@ class Exchange:
         here.sent.discard(message.metadata.reply_to_message_id)
         if message.has_error():
             lost = message.error.code in _LOST
+            here.heard = here.heard or message.error.code in _RAISED
             self._fail(here, self.timing.retry if lost else self.timing.again)
         else:
             self._understand(name, here, _understood(self, name, message))
@@ -245,6 +249,7 @@ class Exchange:
         return here.final
 
     def _understand(self, name: str, here: _Site, reply: Reply) -> None:
+        here.heard = True
         if not isinstance(reply, Refusal):
             self._spool.put(name, reply)
         elif reply.code == Code.LOWER_EPOCH:
@@ -262,6 +267,11 @@ class Exchange:
         here.final = math.isinf(pause) and not here.sent
         here.due, here.wait = time.monotonic() + pause, self.timing.resend
         self._due = min(self._due, here.due)
+
+
+def unheard(asked: Exchange) -> frozenset[str]:
+    """The sites that have said nothing themselves, not even that they failed."""
+    return frozenset(name for name, site in asked._sites.items() if not site.heard)
 
 
 def _understood(asked: Exchange, site: str, message: Message) -> Reply:

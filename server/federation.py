@@ -14,7 +14,7 @@ from flwr.serverapp import Grid
 from protocol.records import Arrays, Grant, StepKey
 from protocol.steps import ABSTENTIONS, VERSION, Code, Hello, Refusal, Reply, StepRequest
 from protocol.wire import to_wire
-from server.exchange import Exchange, Fits, Halted, Roster, Timing, believed
+from server.exchange import Exchange, Fits, Halted, Roster, Timing, believed, unheard
 from server.ledger import Stage
 
 _NO_ARRAYS: Arrays = {}
@@ -26,7 +26,15 @@ class SitesMissing(RuntimeError):
 
 
 class QuorumLost(RuntimeError):
-    """Too few sites answered a step."""
+    """Too few sites answered a step.
+
+    Attributes:
+        away: whether any of the others said nothing; else all said that they could not.
+    """
+
+    def __init__(self, words: str, *, away: bool = True) -> None:
+        super().__init__(words)
+        self.away = away
 
 
 def never() -> bool:
@@ -156,7 +164,8 @@ class Federation:
             told = ", ".join(f"{site}: {code}" for site, code in failed.items())
             raise QuorumLost(
                 f"cycle {stage.cycle + 1}, {stage.step}, round {stage.round + 1}: "
-                f"{answered} of {len(self.sites)} sites answered ({told})"
+                f"{answered} of {len(self.sites)} sites answered ({told})",
+                away=bool(unheard(exchange)),
             )
 
     def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:

@@ -19,6 +19,7 @@ from server.app import carry_out as serve
 from server.assignment import Assignment
 from server.events import Event
 from simulations.arms import FULL
+from simulations.failures import Logs
 from simulations.hospitals import Hospitals, rows_of
 from simulations.plan import Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
@@ -64,6 +65,21 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
 
 
 def _one(plan: Plan, cases: Cases, task: Task, workers: int, watch: Watch) -> None:
+    """One run.
+
+    Raises:
+        RunFailed: sites failed; it says of the first of them what, and where all of it stands.
+    """
+    logs = Logs(task.folder / "sites")
+    try:
+        _begin(plan, cases, task, workers, watch)
+    except RuntimeError as error:
+        if told := logs.told():
+            raise RunFailed(f"{error}; {told}") from error
+        raise
+
+
+def _begin(plan: Plan, cases: Cases, task: Task, workers: int, watch: Watch) -> None:
     def notify(event: Event) -> None:
         watch(task, event)
 

@@ -16,7 +16,7 @@ from client.privacy.chance import chance, rehearsal
 from client.privacy.patients import sampled
 from client.site import Site
 from client.steps.opinions import opinions
-from client.steps.outcome import Outcome, strategy_of
+from client.steps.outcome import Outcome, decided, strategy_of
 from client.store.reading_shelf import Opening
 from client.store.step_shelf import StepRefused
 from protocol.records import Indices, StepKey
@@ -24,7 +24,9 @@ from protocol.seeds import Purpose as Stream
 from protocol.seeds import generator
 from protocol.steps import Code, Selected, StepRequest
 from protocol.study import Study
+from strategies.pool import Pool
 from strategies.private import composes
+from strategies.query.strategy import checked
 
 _SPARE = 2
 """In a budget of minutes, open this many times the cases expected, lest fast readers run dry."""
@@ -116,9 +118,7 @@ def _training(
     count = min(count, pool.size)
     explore = min(explore, count)
     random = _rng(site, study, key, Stream.EXPLORE).choice(pool.size, explore, replace=False)
-    wanted = strategy_of(site, study, key.cycle).select(
-        pool, count, _rng(site, study, key, Stream.QUERY)
-    )
+    wanted = _asked(site, study, key, pool, count)
     chosen = wanted[~np.isin(wanted, random)][: count - explore]
 
     def openings(rows: Indices, purpose: Literal["query", "explore"]) -> list[Opening]:
@@ -126,6 +126,23 @@ def _training(
         return [Opening(int(ids[i]), purpose, tuple(probs[i].tolist())) for i in rows]
 
     return openings(chosen, "query"), openings(random, "explore")
+
+
+def _asked(site: Site, study: Study, key: StepKey, pool: Pool, count: int) -> Indices:
+    """The strategy's choice, checked: what lacked would be filled up with audit cases unseen.
+
+    Raises:
+        ValueError: it is not that many distinct rows of the pool.
+    """
+    strategy = strategy_of(site, study, key.cycle)
+    rows: object = strategy.select(pool, count, _rng(site, study, key, Stream.QUERY))
+    try:
+        return checked(rows, count, pool.size)
+    except ValueError as error:
+        cold = strategy is decided(site, study).cold_start
+        name = study.query.cold_start if cold else study.query.strategy
+        said = f"query.{'cold_start' if cold else 'strategy'} = {name!r}"
+        raise ValueError(f"{said}: {error}") from None
 
 
 def _one_each(site: Site, study: Study, key: StepKey, ids: Indices) -> Indices:

@@ -55,6 +55,33 @@ def check_count(k: int, n: int) -> None:
         raise PoolTooSmall(f"{k} cases asked for, {n} in the pool; accepted is at most {n}")
 
 
+def checked(rows: object, k: int, n: int) -> Indices:
+    """The rows that a strategy gave, once they are known to be what it was asked for.
+
+    Args:
+        rows: its answer.
+        k: how many it was asked for.
+        n: cases in the pool.
+
+    Raises:
+        ValueError: no array of whole numbers with one axis, not k of them, one outside the pool, or
+            one twice; the sentence goes on from the strategy's name.
+    """
+    accepted = "accepted is a numpy array of whole numbers with one axis"
+    if not isinstance(rows, np.ndarray):
+        raise ValueError(f"its select gave {type(rows).__name__}; {accepted}")
+    if rows.ndim != 1 or not (rows.dtype.kind in "iu" or rows.size == k == 0):
+        raise ValueError(f"its select gave {rows.dtype} of shape {rows.shape}; {accepted}")
+    if len(rows) != k:
+        raise ValueError(f"its select gave {len(rows)} rows; accepted is {k}, as it was asked for")
+    outside = rows[(rows < 0) | (rows >= n)]
+    if len(outside):
+        raise ValueError(f"its select gave row {outside[0]}; accepted is 0 to {n - 1}")
+    if twice := k - len(np.unique(rows)):
+        raise ValueError(f"its select gave {twice} of {k} rows again; accepted is each row once")
+    return rows.astype(np.int64, copy=False)
+
+
 def signal(pool: Pool, name: str, axes: int) -> NDArray[Any]:
     """The pool's signal of that name, with one row per case.
 

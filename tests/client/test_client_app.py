@@ -128,6 +128,27 @@ def test_the_words_of_our_own_refusals_are_in_the_log(phone: Phone, arrays: Arra
     assert "ValueError: images are float32" in (phone.site.home / "site.log").read_text()
 
 
+def test_only_a_simulated_site_keeps_every_word_of_an_error(
+    phone: Phone, arrays: Arrays, tmp_path: Path
+) -> None:
+    class Torn:
+        def take(self, *given: Any) -> Any:
+            raise KeyError("two\nlines")
+
+    homes = {real: tmp_path / f"home-{real}" for real in (False, True)}
+    for real, home in homes.items():
+        home.mkdir()
+        kinds = {"durable": real, "allow_import": True, "images": Torn(), "home": home}
+        phone.site = dataclasses.replace(phone.site, **kinds)  # type: ignore[arg-type]
+        assert phone.ask("evaluate", arrays=arrays) == Refusal(Code.FAILED)
+    first, *more = (homes[False] / "site.log").read_text().splitlines()
+    assert first.startswith("step evaluate failed: KeyError: 'two\\nlines' (test_client_app.py:")
+    assert more[0].startswith("Traceback")
+    log = (homes[True] / "site.log").read_text()
+    assert log.startswith("step evaluate failed: KeyError\n")
+    assert "lines" not in log
+
+
 def test_failures_are_appended(tmp_path: Path) -> None:
     for word in ("one", "two"):
         log_failure(tmp_path, word, KeyError(CANARY))

@@ -125,6 +125,7 @@ def test_who_does_not_answer_as_asked_counts_against_the_quorum(
         heard.extend(r.site for r in strict.ask_all(Stage(2, "select", 1), {}, NAMES))
     assert heard == ["west", "mid", "north"]  # only after the last reply
     assert str(lost.value) == (f"cycle 3, select, round 2: 3 of 4 sites answered (east: {code})")
+    assert lost.value.away == (answer is silent)
 
 
 def test_flower_s_errors_and_nonsense_are_failures(function_grid: Any, node: Nodes) -> None:
