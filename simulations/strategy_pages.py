@@ -97,9 +97,15 @@ def _best(kind: str, name: str) -> str:
     lines = _lines(kind, name)
     if not lines:
         return "not measured"
-    pairs, verdicts = max(line["seeds"] for line in lines), {x.get("verdict") for x in lines}
-    claimed = ", ".join(sorted(v for v in verdicts if v and v != "exploratory"))
+    pairs, verdicts = max(line["seeds"] for line in lines), {_verdict(line) for line in lines}
+    claimed = ", ".join(sorted(verdicts - {"exploratory"}))
     return f"{claimed or 'exploratory'}, pairs: {pairs}"
+
+
+def _verdict(line: Mapping[str, Any]) -> str:
+    """A strategy's; of a policy whether it is safe."""
+    said: str = line["safe"] if "safe" in line else line["verdict"]
+    return {"yes": "safe", "no": "not safe"}.get(said, said)
 
 
 def _page(kind: str, name: str, row: Callable[..., object], use: Use) -> Iterator[str]:
@@ -160,7 +166,7 @@ def _lines(kind: str, name: str) -> list[Mapping[str, Any]]:
     """What was measured of a row, in the order of the benchmark."""
     known, key = ("arms", "arm") if kind == "query" else ("policies", "policy")
     found: Sequence[Mapping[str, Any]] = measured()[known]
-    return [line for line in found if line[key] == name]
+    return [line for line in found if line[key].partition("+")[0] == name]
 
 
 def _measured(kind: str, name: str) -> Iterator[str]:
@@ -170,20 +176,22 @@ def _measured(kind: str, name: str) -> Iterator[str]:
         return
     yield f"By `make bench-labels`; what the columns mean stands [there]({_RESULTS}).\n"
     if kind == "query":
-        yield "| track | cell, split | pairs | gain over random (95 %) | verdict | query s |"
-        yield "| --- " * 6 + "|"
+        yield "| arm | track | cell, split | pairs | gain over random (95 %) | verdict | query s |"
+        yield "| --- " * 7 + "|"
         for x in lines:
             gain = f"{x['gain'][0]:+.4f} ({x['gain'][1]:+.4f} to {x['gain'][2]:+.4f})"
             where = f"{x['track']}, {x['title']} | {x['cell']}, {x['split']}"
-            yield f"| {where} | {x['seeds']} | {gain} | {x['verdict']} | {x['query_seconds']} |"
+            more = f"{gain} | {x['verdict']} | {x['query_seconds']}"
+            yield f"| `{x['arm']}` | {where} | {x['seeds']} | {more} |"
         return
-    yield "| track | cell, split | with | pairs | gain | lower bound | safe | moved | saved |"
-    yield "| --- " * 9 + "|"
+    told = "policy | track | cell, split | with | pairs | gain | lower bound | safe | moved | saved"
+    yield f"| {told} |"
+    yield "| --- " * 10 + "|"
     for x in lines:
         lower = "-" if x["lower"] is None else f"{x['lower']:+.4f}"
         where = f"{x['track']}, {x['title']} | {x['cell']}, {x['split']} | `{x['strategy']}`"
         more = f"{lower} | {x['safe']} | {x['moved']:.1%} | {x['saved'] or '-'}"
-        yield f"| {where} | {x['seeds']} | {x['mean']:+.4f} | {more} |"
+        yield f"| `{x['policy']}` | {where} | {x['seeds']} | {x['mean']:+.4f} | {more} |"
 
 
 def _looked_at(needs: Needs) -> str:

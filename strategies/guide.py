@@ -70,7 +70,7 @@ QUERY_USE: Mapping[str, Use] = {
     "coreset": Use(
         "The first labels of a study, and any budget where the pool must be covered; it needs no "
         "trained head and no second model. It looks at no doubt, so that later on another may "
-        "overtake it. In tables of numbers it takes outliers, and fell behind random.",
+        "overtake it. In the table of numbers it was lower than random, not beyond chance.",
         "O(n m d) once and O(n d) per pick; O(n) memory beside the features.",
     ),
     "badge": Use(
@@ -134,7 +134,8 @@ QUERY_USE: Mapping[str, Use] = {
     ),
     "ward": Use(
         "The default: doubt in every part of the pool, in class quotas, for every cycle after the "
-        "first. In the confirmations no published method was above it beyond chance.",
+        "first. In the confirmations no published method was above it beyond chance by mean AUROC "
+        "over the budget, at the end or at the worst site.",
         "O(20 n k g), g = 49 cells of an image in each channel, and the fit of a last layer.",
     ),
 }

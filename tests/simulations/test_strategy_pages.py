@@ -61,7 +61,8 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
     policy = {"strategy": "coreset", "policy": "safe", "seeds": 20, "mean": 0.001, "lower": -0.002,
               "safe": "yes", "moved": 0.1, "saved": "+20.0% (never to +30.0%)"}  # fmt: skip
     lost = policy | {"policy": "threshold", "safe": "no", "saved": None}
-    known = {"arms": [line | arm | {"verdict": "win"}]}
+    varied = arm | {"arm": "feal+training.loss=evidential", "verdict": "tie"}
+    known = {"arms": [line | arm | {"verdict": "win"}, line | varied]}
     known |= {"policies": [line | policy, line | lost]}
     monkeypatch.setattr(made, "measured", lambda: known)
     pages = strategy_pages(DOCS)
@@ -73,7 +74,10 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
         in (pages[DOCS / "strategies" / "budget-safe.md"])
     )
     assert "| no | 10.0% | - |" in pages[DOCS / "strategies" / "budget-threshold.md"]
+    assert "| `feal+training.loss=evidential` | A, " in pages[DOCS / "strategies" / "query-feal.md"]
     overview = pages[DOCS / "strategies.md"]
+    assert "| safe, pairs: 20 |" in overview
+    assert "| not safe, pairs: 20 |" in overview
     assert "track A (test, selectors): `coreset` +0.050." in overview
     monkeypatch.setattr(made, "measured", lambda: {"arms": [], "policies": []})
     assert "nothing that may be claimed yet" in strategy_pages(DOCS)[DOCS / "strategies.md"]

@@ -49,6 +49,8 @@ def worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> 
     """
     if not jobs:
         raise ValueError("no runs are asked for: accepted is one arm, seed and track or more")
+    if given.scratch:
+        given.scratch.mkdir(parents=True, exist_ok=True)
     todo = unknown(jobs, results, older=given.older)
     print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them known", flush=True)
     confirms = [job for job in jobs if job.scored_on == "test"] if todo else []

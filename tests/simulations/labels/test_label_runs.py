@@ -119,7 +119,7 @@ def test_the_command_prints_its_table_and_refuses_the_test_split(
     assert "seed 5 on the test split" in capsys.readouterr().err
     assert not path.exists()
     confirming = [*common, "--arms", "random", "--seeds", "100", "--split", "test"]
-    assert command.main(confirming) == 0
+    assert command.main([*confirming, "--scratch", str(tmp_path / "not" / "there")]) == 0
     events = [x["event"] for x in Results(path).of("confirmation")]
     assert events == ["begun", "ended"]
     assert "| `random` | 1 |" in capsys.readouterr().out
