@@ -46,11 +46,11 @@ def own_probabilities(pool: Pool) -> NDArray[np.float64]:
         spread = float(features.std()) if features.size else 1.0
         spread = spread if spread > 0 else 1.0
         start = np.hstack([weights * spread, bias[:, None]]).astype(np.float64)
-        x, known = _rows(features, spread), _rows(labeled, spread)
-        if not all(np.isfinite(part).all() for part in (spread, start, x, known)):
+        known = _rows(labeled, spread)
+        if not (np.isfinite(start).all() and np.isfinite(known).all()):
             raise NotFinite(f"the last layer over the features' spread overflows {features.dtype}")
         fitted = fit(known, targets, start, multi_label=pool.multi_label)
-        found = said(x @ fitted.T, multi_label=pool.multi_label)
+        found = said(_rows(features, spread) @ fitted.T, multi_label=pool.multi_label)
     if not np.isfinite(found).all():
         raise NotFinite("what the site's own last layer says overflows float64")
     return found
