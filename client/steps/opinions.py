@@ -73,13 +73,15 @@ class _Reason:
         cold = asked is decided(site, study).cold_start
         self.name = study.query.cold_start if cold else study.query.strategy
         self.needs = asked.needs
+        query = study.query
+        self.varied = bool(query.cold_start_arguments if cold else query.arguments)
         self.task = study.task
 
     def of(self, opening: Opening, probs: NDArray[np.float64]) -> str:
         if opening.purpose != "query":
             return AT_RANDOM
         names, multi = self.task.names, self.task.multi_label
-        return why(self.name, self.needs, probs, names, multi=multi)
+        return why(self.name, self.needs, probs, names, multi=multi, varied=self.varied)
 
 
 def _packed(seen: NDArray[np.uint8]) -> tuple[bytes, int]:

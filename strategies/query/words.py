@@ -26,7 +26,13 @@ _OF_GROUP = (
 
 
 def why(
-    name: str, needs: Needs, probs: NDArray[np.float64], classes: Sequence[str], *, multi: bool
+    name: str,
+    needs: Needs,
+    probs: NDArray[np.float64],
+    classes: Sequence[str],
+    *,
+    multi: bool,
+    varied: bool = False,
 ) -> str:
     """Why the strategy of that name took a case.
 
@@ -38,9 +44,10 @@ def why(
         probs: (classes,) what the model says of the case.
         classes: their names.
         multi: several classes may hold.
+        varied: the study gives the strategy arguments of its own.
     """
-    if name == "ward" and "looks" not in needs.signals:
-        return _other(probs, classes, multi)  # with these arguments groups are not of looks
+    if name == "ward" and varied:
+        return _other(probs, classes, multi)  # it may not go by looks or by the model's doubt
     return _KINDS.get(name, _by_needs(needs))(probs, classes, multi)
 
 

@@ -19,7 +19,7 @@ from client.site import Site
 from client.steps.opinions import opinions
 from client.store.practice_shelf import PracticeCase
 from protocol.records import Grant
-from protocol.study import Study
+from protocol.study import Study, document, parse
 from strategies.query.words import AT_RANDOM
 
 Ask = Callable[..., Any]
@@ -64,9 +64,27 @@ def test_each_opened_case_has_an_opinion(
     assert {why_ for _, why_, *_ in said.values()} == {AT_RANDOM}  # a cold start is drawn as well
 
 
+@pytest.mark.parametrize(
+    ("strategy", "begins"),
+    [
+        ([], "The model was unsure between"),
+        (['query.strategy="ward"'], "The model was unsure between"),
+        (
+            ['query.strategy="ward"', "query.arguments={warm=[8, 24]}"],
+            "The study's own rule asked for it.",
+        ),
+    ],
+)
 def test_a_strategy_s_cases_say_why_and_the_others_look_alike(
-    after: Study, tiny_site: Callable[..., Site], first_weights: Any, ask: Ask, read_cases: Any
+    strategy: list[str],
+    begins: str,
+    after: Study,
+    tiny_site: Callable[..., Site],
+    first_weights: Any,
+    ask: Ask,
+    read_cases: Any,
 ) -> None:
+    after = parse(document(after), strategy)
     site, arrays = tiny_site(after), first_weights(after)
     opened(site, after, ask, arrays)
     read_cases(site.store, after)
@@ -78,7 +96,7 @@ def test_a_strategy_s_cases_say_why_and_the_others_look_alike(
         assert opinion
         words.setdefault(purpose, set()).add(opinion.why)
     assert words["audit"] == words["explore"] == {AT_RANDOM}
-    assert all(said.startswith("The model was unsure between") for said in words["query"])
+    assert all(said.startswith(begins) for said in words["query"])
     files = list((site.home / "kept-models").iterdir())
     assert [f.name for f in files] == [f"{after.identity[:16]}-1.safetensors"]
 

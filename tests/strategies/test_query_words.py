@@ -100,9 +100,10 @@ def test_ward_s_words_by_hand() -> None:
     assert none == f"{group}, above all whether it shows effusion (0.05)."
 
 
-def test_ward_with_other_groups_claims_nothing_of_looks() -> None:
-    for strategy in (Ward(mix="product"), Ward(space="gradients")):
-        said = why("ward", strategy.needs, np.array([0.5, 0.3, 0.2]), NAMES, multi=False)
+def test_ward_with_arguments_claims_nothing_of_looks_or_doubt() -> None:
+    for strategy in (Ward(mix="product"), Ward(space="gradients"), Ward(warm=(8.0, 24.0))):
+        probs = np.array([0.5, 0.3, 0.2])
+        said = why("ward", strategy.needs, probs, NAMES, multi=False, varied=True)
         assert said == "The study's own rule asked for it."
 
 
