@@ -26,6 +26,11 @@ from daemons.secrets import secret_folder
 pytestmark = pytest.mark.slow
 
 
+def _heeded() -> None:
+    """Tests that run in the background may have interrupts ignored, and their children, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def command(*words: str | Path) -> list[str]:
     main = "from client.cli import main; main()"
     return [sys.executable, "-c", main, "demo", *map(str, words)]
@@ -66,7 +71,9 @@ class Demo:
     def start(self) -> subprocess.Popen[bytes]:
         words = ("--out", self.home, "--source", self.source, "--cycles", "2", "--per-cycle", "6")
         with self.said.open("w") as file:
-            self.started.append(subprocess.Popen(command(*words), stdout=file, stderr=file))
+            self.started.append(
+                subprocess.Popen(command(*words), stdout=file, stderr=file, preexec_fn=_heeded)
+            )
         until(lambda: "are open" in self.said.read_text() or self.started[-1].poll() is not None)
         assert self.started[-1].poll() is None, self.said.read_text()
         return self.started[-1]
