@@ -21,20 +21,24 @@ _NO_ARRAYS: Arrays = {}
 _Contents: TypeAlias = Mapping[str, RecordDict]
 
 
-class SitesMissing(RuntimeError):
-    """Fewer sites than expected came before the time was up."""
-
-
-class QuorumLost(RuntimeError):
-    """Too few sites answered a step.
+class _SitesLost(RuntimeError):
+    """The study cannot go on with the sites there are.
 
     Attributes:
-        away: whether any of the others said nothing; else all said that they could not.
+        away: whether any of the others said nothing; else all said why they could not.
     """
 
     def __init__(self, words: str, *, away: bool = True) -> None:
         super().__init__(words)
         self.away = away
+
+
+class SitesMissing(_SitesLost):
+    """Fewer sites than expected came before the time was up, or some that do not fit."""
+
+
+class QuorumLost(_SitesLost):
+    """Too few sites answered a step."""
 
 
 def never() -> bool:
@@ -95,8 +99,8 @@ class Federation:
         content = to_wire(StepRequest(self._key(stage), self.epoch))
         here = {str(node): node for node in ids}
         exchange = self._exchange(stage, dict.fromkeys(here, content), count)
-        greeted = dict(replace(exchange, roster=lambda: here).replies())
-        nodes = _in_order(greeted, count)
+        exchange = replace(exchange, roster=lambda: here)
+        nodes = _in_order(dict(exchange.replies()), count, unheard(exchange))
         self.roster = lambda: nodes
         return list(nodes)
 
@@ -161,11 +165,13 @@ class Federation:
         self._late |= set(exchange.late)
         self._away = (self._away - contents.keys()) | exchange.absent()
         if answered < needed:
-            told = ", ".join(f"{site}: {code}" for site, code in failed.items())
+            silent = unheard(exchange)
+            said = {s: "silent" if s in silent else str(code) for s, code in failed.items()}
+            told = ", ".join(f"{site}: {words}" for site, words in said.items())
             raise QuorumLost(
                 f"cycle {stage.cycle + 1}, {stage.step}, round {stage.round + 1}: "
                 f"{answered} of {len(self.sites)} sites answered ({told})",
-                away=bool(unheard(exchange)),
+                away=bool(silent),
             )
 
     def _volunteered(self, stage: Stage, contents: Mapping[str, RecordDict]) -> Iterator[Reply]:
@@ -195,7 +201,9 @@ class Federation:
         return StepKey(self.study, stage.cycle, stage.step, stage.round, stage.sequence)
 
 
-def _in_order(greeted: Mapping[str, Reply], count: int) -> dict[str, int]:
+def _in_order(
+    greeted: Mapping[str, Reply], count: int, silent: frozenset[str] = frozenset()
+) -> dict[str, int]:
     """Flower's node id of each site in site order.
 
     Raises:
@@ -203,16 +211,21 @@ def _in_order(greeted: Mapping[str, Reply], count: int) -> dict[str, int]:
     """
     hellos = {node: hello for node, hello in greeted.items() if isinstance(hello, Hello)}
     if len(hellos) < count:
-        codes = sorted({r.code for r in greeted.values() if isinstance(r, Refusal)})
+        refused = {n: r.code for n, r in greeted.items() if isinstance(r, Refusal)}
+        codes = {str(code) for node, code in refused.items() if node not in silent}
+        codes |= {"nothing"} if silent else set()
         raise SitesMissing(
             f"{len(hellos)} sites take part, {count} are expected; "
-            f"the others said: {', '.join(codes)}"
+            f"the others said: {', '.join(sorted(codes))}",
+            away=bool(silent),
         )
     for hello in hellos.values():
         if hello.protocol != VERSION:
-            raise SitesMissing(f"{hello.site} speaks version {hello.protocol}, not {VERSION}")
+            words = f"{hello.site} speaks version {hello.protocol}, not {VERSION}"
+            raise SitesMissing(words, away=False)
     ordered = sorted(hellos.items(), key=lambda item: (item[1].number, item[1].site))
     nodes = {hello.site: int(node) for node, hello in ordered}
     if len(nodes) < len(hellos):
-        raise SitesMissing("two sites have the same name; accepted is one name each")
+        words = "two sites have the same name; accepted is one name each"
+        raise SitesMissing(words, away=False)
     return nodes

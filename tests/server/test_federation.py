@@ -112,7 +112,7 @@ def beside(request: StepRequest) -> SiteProgress:
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [(refuses, "conflict"), (silent, "failed"), (impostor, "bad-request"), (beside, "bad-request")],
+    [(refuses, "conflict"), (silent, "silent"), (impostor, "bad-request"), (beside, "bad-request")],
 )
 def test_who_does_not_answer_as_asked_counts_against_the_quorum(
     function_grid: Any, node: Nodes, answer: Any, code: str
@@ -144,7 +144,7 @@ def test_flower_s_errors_and_nonsense_are_failures(function_grid: Any, node: Nod
     nodes[898] = unless_hello(
         lambda m: Message(RecordDict({"x": ConfigRecord({"a": 1})}), reply_to=m)
     )
-    with pytest.raises(QuorumLost, match=r"2 of 4.*\(east: failed, mid: bad-request\)"):
+    with pytest.raises(QuorumLost, match=r"2 of 4.*\(east: silent, mid: bad-request\)"):
         names(gathered(function_grid(nodes)))
 
 
@@ -180,8 +180,9 @@ def test_a_message_that_could_not_be_sent_is_a_failure(function_grid: Any, node:
             return [None if m == sent[1] and len(self.sent) > 4 else m for m in sent]
 
     grid = Dropping(sites_of(node))
-    with pytest.raises(QuorumLost, match="east: failed"):
+    with pytest.raises(QuorumLost, match="east: silent") as lost:
         names(gathered(grid))
+    assert lost.value.away
 
 
 def test_too_few_sites_are_missing(function_grid: Any, node: Nodes) -> None:
@@ -194,8 +195,9 @@ def test_a_site_that_did_not_approve_is_named_by_its_code(function_grid: Any, no
 
     nodes = sites_of(node)
     nodes[898] = lambda m: Message(to_wire(Refusal(Code.NOT_APPROVED)), reply_to=m)
-    with pytest.raises(SitesMissing, match=r"3 sites take part, 4 .* said: not-approved"):
+    with pytest.raises(SitesMissing, match=r"3 sites take part, 4 .* said: not-approved") as lost:
         Federation(function_grid(nodes), "s", 1, 1.0, within(0.2)).gather(4)
+    assert not lost.value.away
 
 
 def test_two_sites_of_one_name_are_refused(function_grid: Any, node: Nodes) -> None:
@@ -206,8 +208,9 @@ def test_two_sites_of_one_name_are_refused(function_grid: Any, node: Nodes) -> N
 
 def test_another_version_of_the_messages_is_refused(function_grid: Any, node: Nodes) -> None:
     nodes = {1: node("west", 0), 2: node("east", 1, version=7)}
-    with pytest.raises(SitesMissing, match="east speaks version 7, not 1"):
+    with pytest.raises(SitesMissing, match="east speaks version 7, not 1") as lost:
         Federation(function_grid(nodes), "s", 1, 1.0, within(0.2)).gather(2)
+    assert not lost.value.away  # to wait for somebody would not help
 
 
 def test_sites_of_one_number_are_put_in_order_by_name(function_grid: Any, node: Nodes) -> None:
