@@ -88,8 +88,9 @@ def taken(comparison: Comparison) -> Table:
             continue
         for name, goals in _goals(comparison, arm).items():
             found = [
-                reach(line, goals[o.seed], comparison.choice.metric) if o.seed in goals else None
+                reach(line, goals[o.seed], comparison.choice.metric)
                 for o, line in zip(arm.outcomes, arm.curves, strict=True)
+                if o.seed in goals
             ]
             rows.append((arm.name, name, *_cells(found)))
     return Table(head, tuple(rows))

@@ -108,14 +108,20 @@ class Arm:
         """The median over seeds of what a share of the bound took, and how many seeds got there.
 
         A seed that did not get there counts as more than any that did; the median is None where
-        half of the seeds or more did not.
+        half of the seeds or more did not. Seeds without a bound are left out: see `bounded`.
         """
-        return typical([o.reached.get(share) for o in self.outcomes])
+        return typical([o.reached[share] for o in self.outcomes if share in o.reached])
+
+    def bounded(self, share: float) -> int:
+        """How many seeds have a bound, so that it can be told whether they got there."""
+        return sum(share in o.reached for o in self.outcomes)
 
 
 def typical(found: Sequence[Reached | None]) -> tuple[Reached | None, int]:
     """The median of what a target took, and how many got there; see `Arm.reached`."""
     count = sum(r is not None for r in found)
+    if not count:
+        return None, 0
     middle = [
         median([math.inf if r is None else float(value(r)) for r in found]) for value in _SPENT
     ]

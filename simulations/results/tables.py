@@ -57,6 +57,7 @@ def _arm(arm: Arm) -> dict[str, Json]:
         document[f"minutes_to_{percent}"] = reached.minutes if reached else None
         document[f"days_to_{percent}"] = reached.days if reached else None
         document[f"seeds_at_{percent}"] = count
+        document[f"seeds_bounded_{percent}"] = arm.bounded(goal)
     document["by_seed"] = {str(o.seed): _outcome(o) for o in arm.outcomes}
     return document
 

@@ -60,10 +60,11 @@ def listed(names: Sequence[str]) -> str:
 
 def reached(arm: Arm, share: float) -> str:
     """The training labels after which an arm held a share of the bound."""
-    if not any(share in outcome.reached for outcome in arm.outcomes):
+    bounded = arm.bounded(share)
+    if not bounded:
         return "no bound"
     found, count = arm.reached(share)
-    seeds = f"{count} of {len(arm.outcomes)} seeds"
+    seeds = f"{count} of {bounded} seeds"
     if found is None:
         return "not reached" if count == 0 else f"not by half ({seeds})"
     return f"{found.labels:,} ({seeds})"

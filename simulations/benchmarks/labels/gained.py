@@ -94,11 +94,11 @@ def costs(numbers: Figures) -> Iterator[str]:
 
 
 def _reached(arm: Arm, share: float) -> str:
-    if arm.is_bound or not any(share in o.reached for o in arm.outcomes):
+    if arm.is_bound or not arm.bounded(share):
         return "-"
     found, count = arm.reached(share)
     words = "never" if found is None else str(found.labels)
-    return f"{words} ({count}/{len(arm.outcomes)})"
+    return f"{words} ({count}/{arm.bounded(share)})"
 
 
 def _rarest(arm: Arm) -> str:

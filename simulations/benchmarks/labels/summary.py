@@ -96,7 +96,7 @@ def _policies(group: Group, strategy: str) -> list[dict[str, Any]]:
                 "lower": _rounded_or_none(numbers.lower, _DIGITS),
                 "worst_loss": _rounded_or_none(numbers.final_loss, _DIGITS),
                 "safe": numbers.safe,
-                "moved": round(numbers.moved, 3),
+                "moved": round(numbers.moved, _DIGITS),
                 "saved": None if numbers.saved is None else str(numbers.saved),
             }
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from simulations.results import words
 from simulations.results.compare import CannotCompare, compare
 from simulations.results.curves import Scope
+from simulations.results.hours import taken
 from simulations.results.outcomes import Choice
 from simulations.results.records import Split
 from simulations.results.tables import to_json, to_table
@@ -86,6 +88,20 @@ def test_for_errors_the_smaller_area_wins(simulated: Simulated) -> None:
     assert pair.wins == 3
     arm = next(a for a in found.arms if a.name == "coreset")
     assert arm.reached(0.98)[1] == 3
+
+
+def test_a_seed_without_a_bound_counts_neither_way(simulated: Simulated) -> None:
+    out = simulated(height=steps, cycles=3)
+    whole = next(a for a in compare([out]).arms if a.name == "coreset")
+    shutil.rmtree(out / "full" / "seed-2")
+    arm = next(a for a in compare([out]).arms if a.name == "coreset")
+    assert (len(arm.outcomes), whole.bounded(0.98), arm.bounded(0.98)) == (3, 3, 2)
+    assert arm.reached(0.98)[1] == 2
+    assert "2 of 2 seeds" in words.reached(arm, 0.98)
+    assert {row[2] for row in taken(compare([out])).rows if "bound" in row[1]} <= {
+        "2 of 2",
+        "0 of 2",
+    }
 
 
 def test_macro_where_pooled_is_not_estimable(simulated: Simulated) -> None:
