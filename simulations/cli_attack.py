@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -35,14 +35,14 @@ def attack(
 ) -> None:
     """Attack patients' privacy: canaries, membership in a model, images from updates."""
     check_format(form)
-    _check(kind, fault)
+    _check(kind, fault, run)
     from simulations.results.compare import compare
 
     results = None if run is None else compare([run])  # no run is refused before the work
     if kind == "canaries":
         told = _canaries(seed, fault)
     elif kind == "membership":
-        told = _membership(run)
+        told = _membership(cast("Path", run))  # `_check` has refused none
     else:
         told = _reconstruction(data, steps)
     if run is not None and results is not None:
@@ -54,11 +54,12 @@ def attack(
     _show(told, form)
 
 
-def _check(kind: str, fault: str) -> None:
-    """Refuse what there is not.
+def _check(kind: str, fault: str, run: Path | None) -> None:
+    """Refuse what there is not, before anything slow is imported.
 
     Raises:
-        ValueError: another attack, another fault, or a fault of another attack than canaries.
+        ValueError: another attack, another fault, a fault of another attack than canaries, or
+            membership in no run.
     """
     if kind not in KINDS:
         raise ValueError(f"attack {kind!r}: accepted is one of {', '.join(KINDS)}")
@@ -66,6 +67,8 @@ def _check(kind: str, fault: str) -> None:
         raise ValueError(f"--fault {fault!r}: accepted is noise or clipping")
     if fault and kind != "canaries":
         raise ValueError(f"--fault {fault!r} with {kind}: accepted with canaries alone")
+    if run is None and kind == "membership":
+        raise ValueError("membership without RUN: accepted is a folder of `simulate`")
 
 
 def _canaries(seed: int, fault: str) -> Titled:
@@ -84,12 +87,10 @@ def _canaries(seed: int, fault: str) -> Titled:
     return of_audit(found)
 
 
-def _membership(run: Path | None) -> Titled:
+def _membership(run: Path) -> Titled:
     from simulations.attacks.privacy.membership import membership, runs_of
     from simulations.attacks.privacy.told import of_membership
 
-    if run is None:
-        raise ValueError("membership without RUN: accepted is a folder of `simulate`")
     return of_membership([(arm, seed, membership(run, arm, seed)) for arm, seed in runs_of(run)])
 
 
