@@ -14,6 +14,7 @@ from client.store.store import SiteStore
 from protocol.records import Grant, Reading, SiteProgress
 from protocol.study import Study
 from simulations.attacks.place import planted
+from simulations.days import FIRST_DAY, begins, closes, reads_from
 from simulations.hospitals import Hospitals
 from simulations.leanings import before_a_case, difficulty, is_biased, leaning
 from simulations.oracle import Oracle
@@ -21,9 +22,6 @@ from simulations.readers import reader as reader_of
 from simulations.readers import working_time
 from simulations.turns import Next, following
 from simulations.turns import readers as readers_of
-
-FIRST_DAY = date(2026, 1, 5)
-"""A Monday; simulated calendars begin here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +50,33 @@ class SimulatedRooms:
         stores = {
             name: open_store(home, durable=False)
             for name, home in zip(self.hospitals.names, self.hospitals.homes, strict=True)
-            if name in granted
         }
         try:
-            start = max(working_days(s, self.study, cycle) for s in stores.values())
+            start = begins(stores, self.study, cycle)
             for number, name in enumerate(self.hospitals.names):
-                if name in stores and self.everything:
+                if name in granted and self.everything:
                     self._reveal(name, stores[name], cycle)
-                elif name in stores and cycle < self._silent(name):
+                elif name in granted and reads_from(self.study, name, cycle):
                     self._session(name, number, stores[name], cycle, start)
             return {
                 name: replace(told_progress(s, self.study, cycle, name), waiting=0)
                 for name, s in stores.items()  # a doubt that no reader is left for waits for none
+                if name in granted
             }
         finally:
             for store in stores.values():
                 store.close()
 
-    def _silent(self, name: str) -> float:
-        """The cycle in which the readers of a site fall silent."""
-        return self.study.simulation.silent.get(name, math.inf)
-
     def _session(self, name: str, number: int, store: SiteStore, cycle: int, start: date) -> None:
-        """All readers of a site take turns until none finds a case or they have no more hours."""
-        readers = readers_of(self.study)
+        """All readers of a site take turns until none finds a case or has time before the end."""
+        readers, end = readers_of(self.study), closes(start, self.study)
+        hours = self.study.simulation.readers.hours_per_day
         most = self.study.simulation.readers.per_cycle or math.inf
         active = {r: store.readings.seconds_of(self.study.identity, cycle, r) for r in readers}
         while readers and store.readings.spent(self.study.identity, cycle)[0] < most:
             reader = min(readers, key=lambda r: (active[r], r))
             turn = following(store, self.study, cycle, number, reader)
-            if turn is None:
+            if turn is None or working_time(start, hours, active[reader]) >= end:
                 readers.remove(reader)
                 continue
             reading = self._answer(name, store, turn, reader, active[reader], start)
@@ -127,11 +122,3 @@ class SimulatedRooms:
                 at = working_time(FIRST_DAY, 1.0, 0.0)
                 reading = Reading(key, "bound", at, 0.0, "answered", value)
                 store.readings.add(identity, cycle, opening.case, opening.purpose, reading)
-
-
-def working_days(store: SiteStore, study: Study, cycle: int) -> date:
-    """The day after the site's last reading before this cycle; the first day if there is none."""
-    latest = store.readings.so_far(study.identity, cycle - 1).latest
-    if not latest:
-        return FIRST_DAY
-    return date.fromordinal(date.fromisoformat(latest[:10]).toordinal() + 1)

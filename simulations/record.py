@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from client.store.store import SiteStore
 from protocol.records import CycleRecord, Evaluation
 from protocol.study import Study
 from server.course import Milestone
+from simulations.days import days
 from simulations.hospitals import Hospitals
-from simulations.people import FIRST_DAY
 from simulations.plan import write_text
 from strategies.chosen import decisions
 from strategies.metrics.combine import as_json, combine
@@ -67,14 +66,13 @@ class Record:
         }
         audit = sum(t.audit for t in spent.values())
         total = sum(t.readings for t in spent.values())
-        latest = max((t.latest for t in spent.values()), default="")
         return {
             "cycle": cycle,
             "readings": total,
             "training_readings": total - audit,
             "audit_readings": audit,
             "minutes": sum(t.seconds for t in spent.values()) / 60,
-            "days": _days(latest),
+            "days": days(stores, self.study, cycle),
             **_budget(milestone.record),
             "labels": {s: _by_class(store, self.study, cycle) for s, store in stores.items()},
             "site_minutes": {s: t.seconds / 60 for s, t in spent.items()},
@@ -132,11 +130,6 @@ def _headline(metrics: dict[str, Any]) -> float | None:
     results = metrics["locked"] or metrics["audit"]
     value: float | None = results["pooled"]["auroc"][0] if results else None
     return value
-
-
-def _days(latest: str) -> int:
-    """Calendar days from the first day to the last reading, both counted; 0 before any."""
-    return (date.fromisoformat(latest[:10]) - FIRST_DAY).days + 1 if latest else 0
 
 
 def _jsonl(lines: list[dict[str, Any]]) -> str:

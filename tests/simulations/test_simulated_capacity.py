@@ -28,8 +28,9 @@ STUDY: dict[str, Any] = {
 }
 
 
-def cycles(out: Path, **simulation: Any) -> list[dict[str, Any]]:
-    content = STUDY | {"simulation": STUDY["simulation"] | simulation}
+def cycles(out: Path, deadline_hours: float = 336, **simulation: Any) -> list[dict[str, Any]]:
+    reading = {"deadline_hours": deadline_hours}
+    content = STUDY | {"reading": reading, "simulation": STUDY["simulation"] | simulation}
     plan = plan_of(parse(content), "phantom", ["random"], [0])
     simulate(plan, out, lambda task, event: None)
     lines = (out / "random" / "seed-0" / "cycles.jsonl").read_text().splitlines()
@@ -85,6 +86,29 @@ def test_readers_without_more_hours_give_the_rest_back(tmp_path: Path) -> None:
 def test_every_site_reads_at_its_own_pace(tmp_path: Path) -> None:
     found = cycles(tmp_path, readers={"seconds": [30.0, 120.0], "spread": 0.0})
     assert found[0]["site_minutes"] == pytest.approx({"site-01": 2.0, "site-02": 8.0})
+
+
+@pytest.mark.slow
+def test_a_silent_site_costs_its_deadline_in_every_cycle_that_asks_it(tmp_path: Path) -> None:
+    awake = cycles(tmp_path / "awake", deadline_hours=48)
+    assert [c["days"] for c in awake] == [1, 2, 3]  # readings of four minutes
+    found = cycles(tmp_path / "silent", deadline_hours=48, silent={"site-02": 1})
+    days = 1
+    assert found[0]["days"] == days
+    for cycle in found[1:]:
+        days += 3 if cycle["granted"]["site-02"] else 1  # opened, and closed two days later
+        assert cycle["days"] == days
+    assert days > 8
+
+
+@pytest.mark.slow
+def test_slow_readers_are_closed_at_the_deadline(tmp_path: Path) -> None:
+    pace = {"hours_per_day": 0.005, "seconds": [30.0, 1.0], "spread": 0.0}  # 18 s a day
+    readers = {"per_site": 1} | pace
+    found = cycles(tmp_path, deadline_hours=24, readers=readers)
+    assert found[0]["spent"] == {"site-01": 1, "site-02": 4}  # what has begun is finished
+    assert found[0]["returned"] == {"site-01": 3, "site-02": 0}
+    assert found[0]["days"] == 2
 
 
 def test_what_no_site_can_do_is_refused(tmp_path: Path) -> None:

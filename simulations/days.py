@@ -1,0 +1,75 @@
+"""The calendar of a simulated study: when a cycle's cases are opened, and when it is over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+
+from client.store.store import SiteStore
+from protocol.study import Study
+from simulations.readers import DAY_STARTS, working_time
+from simulations.turns import readers
+
+FIRST_DAY = date(2026, 1, 5)
+"""A Monday; simulated calendars begin here."""
+
+_LONGEST = 24 * 3652
+"""Hours, ten years: a deadline later than that ends no simulated cycle."""
+
+
+def begins(stores: Mapping[str, SiteStore], study: Study, cycle: int) -> date:
+    """The day on which a cycle's cases are opened: the one after the cycle before was over.
+
+    That was the day of its last reading; or, as in a real study, that of its deadline, where a site
+    had not read what it was granted by then: one whose readers are silent, or slow ones.
+
+    Args:
+        stores: of all sites by name.
+        study: of the run.
+        cycle: from 0.
+    """
+    day = FIRST_DAY
+    for before in range(cycle):
+        day = _over(stores, study, before, day) + timedelta(days=1)
+    return day
+
+
+def days(stores: Mapping[str, SiteStore], study: Study, cycle: int) -> int:
+    """Calendar days from the first one until a cycle was over, both counted; 0 before any."""
+    return (begins(stores, study, cycle + 1) - FIRST_DAY).days
+
+
+def closes(start: date, study: Study) -> str:
+    """When the deadline of a cycle that begins that day is over, as ISO 8601 in UTC."""
+    hours = min(study.reading.deadline_hours, _LONGEST)
+    at = datetime.combine(start, DAY_STARTS) + timedelta(hours=hours)
+    return at.isoformat(timespec="milliseconds")
+
+
+def reads_from(study: Study, site: str, cycle: int) -> bool:
+    """Whether a site's readers have not fallen silent in a cycle."""
+    return cycle < study.simulation.silent.get(site, math.inf)
+
+
+def _over(stores: Mapping[str, SiteStore], study: Study, cycle: int, start: date) -> date:
+    """The day on which a cycle that began that day was over; the day before where nobody read."""
+    end = closes(start, study)
+    if any(_waits(store, name, study, cycle, start) for name, store in stores.items()):
+        return date.fromisoformat(end[:10])
+    latest = max(s.readings.so_far(study.identity, cycle).latest for s in stores.values())
+    last = date.fromisoformat(latest[:10]) if latest else FIRST_DAY - timedelta(days=1)
+    return max(last, start - timedelta(days=1))
+
+
+def _waits(store: SiteStore, name: str, study: Study, cycle: int, start: date) -> bool:
+    """Whether a site had cases before its readers when the deadline came."""
+    answered = store.readings.answers(study.identity, cycle)
+    opened = store.readings.opened(study.identity, cycle, probs=False)
+    if all(opening.case in answered for opening in opened):
+        return False
+    if not reads_from(study, name, cycle):
+        return True
+    hours, end = study.simulation.readers.hours_per_day, closes(start, study)
+    spent = [store.readings.seconds_of(study.identity, cycle, r) for r in readers(study)]
+    return any(working_time(start, hours, seconds) >= end for seconds in spent)
