@@ -28,12 +28,13 @@ class Plan:
 
     Attributes:
         study: the study file as a document, overrides applied.
-        source: of the cases, as `client.cases.open` takes it.
+        source: of the cases, as `client.cases.open` takes it; what the folder is known by.
         arms: what is compared; see `study_of`.
         seeds: each is a split, first weights and readers of its own, shared by all arms.
         scored_on: the split that serves as locked test, "test" or "val"; the other is left out.
         engine: "local" or "ray".
         workers: processes; they change no bit of any result.
+        moved: where the cases are now, if no longer at `source`; of this call, and not kept.
     """
 
     study: dict[str, Any]
@@ -43,6 +44,12 @@ class Plan:
     scored_on: Literal["test", "val"] = "test"
     engine: Literal["local", "ray"] = "local"
     workers: int = 1
+    moved: str = ""
+
+    @property
+    def opened(self) -> str:
+        """Where the cases are opened."""
+        return self.moved or self.source
 
     def study_of(self, arm: str, seed: int) -> Study:
         """The study that an arm runs with a seed.
@@ -83,9 +90,9 @@ class Plan:
             CasesError: a source that is refused.
             PlanError: cases without labels, which nobody could simulate readers for.
         """
-        found = open_cases(self.source, parse(self.study).task, parse(self.study).seed)
+        found = open_cases(self.opened, parse(self.study).task, parse(self.study).seed)
         if found.targets is None:
-            raise PlanError(f"{self.source}: no labels; a simulation needs one for every case")
+            raise PlanError(f"{self.opened}: no labels; a simulation needs one for every case")
         if self.scored_on == "test":
             return found.take([i for i, s in enumerate(found.splits) if s != "val"])
         kept = found.take([i for i, s in enumerate(found.splits) if s != "test"])
@@ -128,6 +135,7 @@ class Plan:
 
     def _document(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(json.dumps({"schema": 1, **asdict(self)}))
+        content.pop("moved")
         return content
 
 

@@ -46,7 +46,8 @@ def plan_again(run: Path, arms: Sequence[str], source: str = "", workers: int = 
         source: of the cases, where they have moved; their digest must be the same.
         workers: processes.
     Raises:
-        PlanError: no run's folder, or an arm that cannot be.
+        PlanError: no run's folder, an arm that cannot be, or its cases have moved and `source`
+            does not say where.
     """
     try:
         told = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -62,7 +63,11 @@ def plan_again(run: Path, arms: Sequence[str], source: str = "", workers: int = 
         engine=plan.engine,
         workers=workers,
     )
-    return replace(added, study=plan.study, source=source or plan.source)
+    if not source and plan.source != "phantom" and not Path(plan.source).exists():
+        raise PlanError(
+            f"{run}: its cases are not at {plan.source!r}; accepted is --data with their place now"
+        )
+    return replace(added, study=plan.study, moved=source)
 
 
 def reallocated(path: Path, policy: str, sets: Sequence[str] = ()) -> list[Recomputed]:

@@ -45,7 +45,7 @@ def run_in_child(plan: Plan, task: Task, notify: Notify) -> None:
         RayFailed: the child ended without finishing; its last lines say why.
     """
     command = [sys.executable, "-m", "simulations.engines.ray"]
-    source = plan.source if plan.source == "phantom" else str(Path(plan.source).resolve())
+    source = plan.opened if plan.opened == "phantom" else str(Path(plan.opened).resolve())
     wanted = [str(task.out.resolve()), task.arm, str(task.seed), source]
     with tempfile.TemporaryDirectory() as neutral, tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -103,7 +103,7 @@ def _child(out: str, arm: str, seed: str, source: str) -> None:
     """The child's whole life: one run, its events as lines of JSON."""
     from simulations.run import carry_out
 
-    plan = replace(Plan.load(Path(out)), source=source)
+    plan = replace(Plan.load(Path(out)), moved=source)
 
     def tell(event: Event) -> None:
         print(json.dumps(asdict(event)))

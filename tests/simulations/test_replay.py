@@ -31,17 +31,22 @@ STUDY: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run with three cycles."""
-    folder = tmp_path_factory.mktemp("replay")
-    rng = np.random.default_rng(0)
+def cases(path: Path, seed: int = 0) -> None:
+    """Write 120 pool, 20 val and 40 test images of 8 x 8, brighter where the label is 1."""
+    rng = np.random.default_rng(seed)
     content: dict[str, Any] = {}
     for split, n in (("train", 120), ("val", 20), ("test", 40)):
         labels = np.arange(n) % 2
         images = rng.integers(0, 128, (n, 8, 8)) + 100 * labels[:, None, None]
         content |= {f"{split}_images": images.astype(np.uint8), f"{split}_labels": labels[:, None]}
-    np.savez(folder / "cases.npz", **content)
+    np.savez(path, **content)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with three cycles."""
+    folder = tmp_path_factory.mktemp("replay")
+    cases(folder / "cases.npz")
     plan = plan_of(parse(STUDY), str(folder / "cases.npz"), ["random"], [4])
     simulate(plan, folder / "out", lambda task, event: None)
     return folder / "out" / "random" / "seed-4"
@@ -80,10 +85,10 @@ def test_a_ledger_is_only_read(finished: Path) -> None:
 def test_the_plan_keeps_what_it_had_and_nobody_misses_what_nobody_asked_for(
     finished: Path, tmp_path: Path
 ) -> None:
-    cases = str(finished.parents[2] / "cases.npz")
+    source = str(finished.parents[2] / "cases.npz")
     small = STUDY | {"budget": {"total": 12, "per_cycle": 12}}
     out = tmp_path / "out"
-    simulate(plan_of(parse(small), cases, ["random", "coreset"], [0, 1]), out, lambda *_: None)
+    simulate(plan_of(parse(small), source, ["random", "coreset"], [0, 1]), out, lambda *_: None)
     run = out / "random" / "seed-0"
     done = CliRunner().invoke(app, ["replay", str(run), "--arms", "entropy", "--format", "json"])
     assert done.exit_code == 0, done.output
@@ -152,4 +157,32 @@ def test_what_is_no_run_is_refused(finished: Path, tmp_path: Path) -> None:
     for arguments in ([str(finished)], [str(finished / "ledger.db")]):
         assert CliRunner().invoke(app, ["replay", *arguments]).exit_code != 0
     plan = plan_again(finished, ["entropy"], source="elsewhere.npz")
-    assert (plan.arms, plan.seeds, plan.source) == (("random", "entropy"), (4,), "elsewhere.npz")
+    assert (plan.arms, plan.seeds, plan.opened) == (("random", "entropy"), (4,), "elsewhere.npz")
+
+
+def test_cases_that_have_moved_are_opened_where_they_are_and_only_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    cases(folder / "cases.npz")
+    small = STUDY | {"budget": {"total": 12, "per_cycle": 12}}
+    simulate(plan_of(parse(small), "cases.npz", ["random"], [0]), Path("out"), lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    run, asked = folder / "out" / "random" / "seed-0", ["--format", "json", "--arms"]
+    without = CliRunner().invoke(app, ["replay", str(run), *asked, "coreset"])
+    assert str(without.exception).endswith("accepted is --data with their place now")
+    (folder / "cases.npz").rename(tmp_path / "moved.npz")
+    moved = str((tmp_path / "moved.npz").resolve())
+    done = CliRunner().invoke(app, ["replay", str(run), "--data", moved, *asked, "coreset"])
+    assert done.exit_code == 0, done.output
+    plan = json.loads((folder / "out" / "plan.json").read_text())
+    assert (plan["source"], plan["arms"]) == ("cases.npz", ["random", "coreset"])
+    assert "moved" not in plan
+    cases(tmp_path / "changed.npz", seed=1)
+    changed = ["replay", str(run), "--data", "changed.npz", *asked, "entropy"]
+    refused = CliRunner().invoke(app, changed)
+    assert isinstance(refused.exception, PlanError)
+    assert "other data" in str(refused.exception)
+    assert json.loads((folder / "out" / "plan.json").read_text()) == plan
