@@ -75,12 +75,11 @@ class Plan:
                     f"arm {arm!r}: accepted is one of {known}, each with @policy and more"
                 )
             query = content.setdefault("query", {})
-            kept = query.get("arguments", {}) if query.get("strategy") == strategy else {}
-            query.update(strategy=strategy, arguments=kept)
+            choose(query, "strategy", strategy)
             if query.get("cost_weighted") and not hasattr(QUERY.get(strategy), "scores"):
                 query["cost_weighted"] = False
         if asked.policy:
-            content.setdefault("budget", {}).update(policy=asked.policy, arguments={})
+            choose(content.setdefault("budget", {}), "policy", asked.policy)
         return parse(content, asked.sets)
 
     def cases(self) -> Cases:
@@ -167,14 +166,16 @@ class Task:
 def plan_of(
     study: Study, source: str, arms: Sequence[str], seeds: Sequence[int], **more: Any
 ) -> Plan:
-    """A plan for these arms, each once, every one of them checked.
+    """A plan for these arms, each once, every one of them checked, and the study itself.
 
     Raises:
-        StudyError: an arm names nothing.
+        StudyError: an arm names nothing, or a choice of the study's own cannot be: an arm that
+            makes another one leaves its arguments out, and nobody would hear of them.
         PlanError: no arm or no seed.
     """
     if not arms or not seeds:
         raise PlanError("a simulation of no arm or no seed: accepted is at least one of each")
+    decisions(study, allow_import=True)
     plan = Plan(
         document(study), source, tuple(dict.fromkeys(arms)), tuple(dict.fromkeys(seeds)), **more
     )
@@ -182,6 +183,12 @@ def plan_of(
         _check_attack(plan, arm)
         decisions(plan.study_of(arm, plan.seeds[0]), allow_import=True)
     return plan
+
+
+def choose(table: dict[str, Any], key: str, name: str) -> None:
+    """Put a choice into a study's table; arguments stay where it is the study's own already."""
+    kept = table.get("arguments", {}) if table.get(key) == name else {}
+    table.update({key: name, "arguments": kept})
 
 
 def _check_attack(plan: Plan, arm: str) -> None:

@@ -16,7 +16,7 @@ from protocol.study import Study, parse
 from server import account
 from server.ledger import Ledger, Stage
 from server.sharing import Sharing
-from simulations.plan import Plan, PlanError, plan_of
+from simulations.plan import Plan, PlanError, choose, plan_of
 from strategies.chosen import decisions
 
 
@@ -79,7 +79,7 @@ def reallocated(path: Path, policy: str, sets: Sequence[str] = ()) -> list[Recom
 
     Args:
         path: of the `ledger.db`, read only; a study may be running.
-        policy: of the table.
+        policy: of the table; the study's own keeps its arguments.
         sets: "key=value" of its arguments.
     Raises:
         FileNotFoundError: no ledger, or nothing begun in it.
@@ -110,7 +110,8 @@ def _other(ledger: Ledger, policy: str) -> dict[str, object]:
     content = _document(ledger)
     budget = content.get("budget")
     kept = dict(budget) if isinstance(budget, dict) else {}
-    return content | {"budget": kept | {"policy": policy, "arguments": {}}}
+    choose(kept, "policy", policy)
+    return content | {"budget": kept}
 
 
 def _cycles(ledger: Ledger, study: Study, other: Study) -> Iterator[Recomputed]:

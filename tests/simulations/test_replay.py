@@ -61,6 +61,17 @@ def test_the_policy_of_a_study_recomputed_is_what_it_granted(finished: Path) -> 
 
 
 @pytest.mark.slow
+def test_the_policy_of_a_study_keeps_its_arguments_when_it_is_named(tmp_path: Path) -> None:
+    cases(tmp_path / "cases.npz")
+    own = {**STUDY["budget"], "policy": "hours", "arguments": {"hours": 0.01}}
+    plan = plan_of(parse(STUDY | {"budget": own}), str(tmp_path / "cases.npz"), ["random"], [0])
+    simulate(plan, tmp_path / "out", lambda task, event: None)
+    found = reallocated(tmp_path / "out" / "random" / "seed-0" / "ledger.db", "hours")
+    assert [r.granted for r in found] == [r.instead for r in found]
+    assert "hours" in found[-1].reason
+
+
+@pytest.mark.slow
 def test_another_policy_shares_the_same_budget_otherwise(finished: Path) -> None:
     found = reallocated(finished / "ledger.db", "uniform")
     assert all(r.instead == 4 for r in found)

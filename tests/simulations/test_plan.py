@@ -1,0 +1,55 @@
+"""What a simulation is asked for, looked at before anything runs or is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol.study import Study, StudyError, load
+from simulations.plan import Plan, plan_of
+from simulations.studies import committed
+
+
+def study(*overrides: str) -> Study:
+    """The committed demo with some keys changed."""
+    return load(committed()["demo"], overrides)
+
+
+def plan(asked: Study, *arms: str) -> Plan:
+    """Its plan with one seed."""
+    return plan_of(asked, "phantom", arms, [0])
+
+
+def test_arguments_stay_with_the_strategy_and_the_policy_that_they_are_of() -> None:
+    asked = study(
+        "budget.policy=safe", "budget.arguments.reach=0.25", "query.arguments.balance=0.5"
+    )
+    made = plan(asked, "default", "default@safe", "default@uniform", "ward", "coreset@safe")
+    found = {arm: made.study_of(arm, 0) for arm in made.arms}
+    assert {arm: own.budget.arguments for arm, own in found.items()} == {
+        "default": {"reach": 0.25},
+        "default@safe": {"reach": 0.25},
+        "default@uniform": {},
+        "ward": {"reach": 0.25},
+        "coreset@safe": {"reach": 0.25},
+    }
+    assert found["ward"].query.arguments == {"balance": 0.5}
+    assert found["coreset@safe"].query.arguments == {}
+    assert found["default@safe"].identity == found["default"].identity
+
+
+@pytest.mark.parametrize(
+    ("override", "arm", "sentence"),
+    [
+        ("budget.arguments.reach=9", "default@safe", "policy 'uniform' has no argument 'reach'"),
+        ("budget.arguments.hours=0.05", "default@hours", "'uniform' has no argument 'hours'"),
+        ("query.arguments.foo=3", "coreset", "strategy 'ward' has no argument 'foo'"),
+        ("query.arguments.foo=3", "full", "strategy 'ward' has no argument 'foo'"),
+        ("query.strategy=nonsense", "random", "query.strategy = 'nonsense'"),
+        ("budget.policy=fair", "default@safe", "budget.policy = 'fair'"),
+    ],
+)
+def test_what_no_arm_would_take_is_refused_and_not_left_out(
+    override: str, arm: str, sentence: str
+) -> None:
+    with pytest.raises(StudyError, match=sentence):
+        plan(study(override), arm)
