@@ -13,7 +13,7 @@ from simulations.results.curves import Curve, Reached, reach, target
 from simulations.results.figures import class_names
 from simulations.results.outcomes import GOALS, Arm, bounds, typical
 from simulations.results.page import Table
-from simulations.results.records import Cycle
+from simulations.results.records import Coming, Cycle, is_bound
 from strategies.metrics.table import METRICS
 
 _AXES: Mapping[str, Callable[[Cycle], float]] = {
@@ -124,15 +124,27 @@ def _cells(found: Sequence[Reached | None]) -> tuple[str, ...]:
 
 
 def arrived(comparison: Comparison) -> Table | None:
-    """Who came to the pools before each cycle, for the first seed; None where nobody came later."""
+    """Who came to the pools before each cycle, for the first seed; None where nobody came later.
+
+    Those who were to come after the seed's longest run had ended have a row of their own.
+    """
     run = next((r for r in comparison.runs.runs if r.arrivals), None)
     if run is None:
         return None
     names = class_names(run, len(run.arrivals[0].classes))
     head = ("before cycle", "cases", *names, "scanner")
-    rows = []
-    for coming in run.arrivals:
-        shares = (f"{n:,} ({n / coming.cases:.0%})" for n in coming.classes)
-        machine = "new" if coming.new_scanner else "first"
-        rows.append((str(coming.cycle + 1), f"{coming.cases:,}", *shares, machine))
+    alike = [r for r in comparison.runs.runs if r.seed == run.seed and not is_bound(r.arm)]
+    end = max((r.evaluations[-1].cycle for r in alike), default=0)
+    rows = [_coming(str(c.cycle + 1), [c]) for c in run.arrivals if c.cycle <= end]
+    if never := [c for c in run.arrivals if c.cycle > end]:
+        rows.append(_coming("none: the study had ended", never))
     return Table(head, tuple(rows))
+
+
+def _coming(when: str, arrivals: Sequence[Coming]) -> tuple[str, ...]:
+    """A row of `arrived`: how many, of which class, before which scanners."""
+    cases = sum(a.cases for a in arrivals)
+    classes = [sum(counts) for counts in zip(*(a.classes for a in arrivals), strict=True)]
+    machines = dict.fromkeys("new" if a.new_scanner else "first" for a in arrivals)
+    shares = (f"{n:,} ({n / cases:.0%})" for n in classes)
+    return (when, f"{cases:,}", *shares, ", then ".join(machines))

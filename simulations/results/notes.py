@@ -49,7 +49,7 @@ def _about_open(runs: Runs) -> Iterator[str]:
 
 
 def _about_pools(runs: Runs) -> Iterator[str]:
-    """Where a pool ended before the budget, or taught a site one class only."""
+    """Where the study ended before its budget, or taught a site one class only."""
     alone: set[str] = set()
     short: set[tuple[int, int]] = set()
     for run in (r for r in runs.runs if not is_bound(r.arm)):
@@ -61,7 +61,10 @@ def _about_pools(runs: Runs) -> Iterator[str]:
         alone |= {s for s, counts in last.labels.items() if sum(c > 0 for c in counts) == 1}
     if short:
         readings, total = min(short)
-        yield f"the pools ended after {readings} of {total} readings, at the least"
+        yield (
+            f"the study ended after {readings} of {total} readings, at the least: the sites had no "
+            "case, or no reader, for more"
+        )
     if alone:
         yield f"labels of one class only at the end of some run: {', '.join(sorted(alone))}"
 

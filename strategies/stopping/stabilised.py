@@ -25,7 +25,8 @@ class Stabilised:
     Bloodgood & Grothendieck, Analysis of Stopping Active Learning based on Stabilizing Predictions,
     CoNLL 2013 (arXiv 1504.06329): where kappa of two models exceeds T > 0, their F differs by at
     most 4 (1 - T) / T. It holds for two classes and the cases compared, so with more classes it is
-    applied to each class against the rest, and the largest bound is told.
+    applied to each class against the rest, and the largest bound is told. In a multi-label task,
+    where one table is the sum over the classes, it holds for F over all classes together.
 
     Attributes:
         threshold: least kappa, above 0, at most 1. At 0.99 the bound is 0.040, at 0.95 it is 0.21.
@@ -53,12 +54,13 @@ class Stabilised:
             return ""
         bound = change_bound(tables)
         values = ", ".join(f"{k:.3f}" for k in kappas)
-        numbers = ", ".join(str(r.cycle) for r in last)
+        numbers = ", ".join(str(r.cycle + 1) for r in last)
+        when = f"cycle{'s' if len(last) > 1 else ''} {numbers}"
         cases = min(int(t.sum()) for t in tables)
         return (
             "Predictions have stabilised, stopping may be considered: Cohen's kappa of successive "
-            f"models was {values} in cycles {numbers} ({self.threshold:g} wanted) on at least "
-            f"{cases} unlabeled cases{_bound_words(bound)}."
+            f"models was {values} in {when} ({self.threshold:g} wanted) on at least "
+            f"{cases} unlabeled cases{_bound_words(bound, summed=any(map(_summed, last)))}."
         )
 
 
@@ -120,11 +122,21 @@ def against_rest(table: NDArray[np.int64], c: int) -> NDArray[np.int64]:
     return np.array([[both, row - both], [column - both, rest]], dtype=np.int64)
 
 
-def _bound_words(bound: float) -> str:
+def _summed(record: CycleRecord) -> bool:
+    """Whether the tables are sums over the classes of a multi-label task; see `SiteReport.kept`."""
+    return any(
+        len(r.kept) != len(r.predicted) or sum(map(sum, r.kept)) > r.pool
+        for r in record.reports.values()
+    )
+
+
+def _bound_words(bound: float, *, summed: bool) -> str:
     """What follows for F, where the bound says anything: no two F differ by more than 1."""
     if bound >= 1:
         return ""
-    return (
-        f"; there, from one model to the next, F of no class changed by more than {bound:.3f} "
-        "(bound 4(1-T)/T)"
+    told = (
+        f"F over all classes together changed by no more than {bound:.3f}"
+        if summed
+        else f"F of no class changed by more than {bound:.3f}"
     )
+    return f"; there, from one model to the next, {told} (bound 4(1-T)/T)"

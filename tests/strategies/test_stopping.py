@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +35,12 @@ def record(cycle: int, *tables: Table) -> CycleRecord:
     return CycleRecord(cycle, reports, {}, {})
 
 
+def several(record: CycleRecord, **fields: Any) -> CycleRecord:
+    """The record with other fields in every report."""
+    reports = {site: replace(r, **fields) for site, r in record.reports.items()}
+    return replace(record, reports=reports)
+
+
 def history(tables: Sequence[Table]) -> list[CycleRecord]:
     return [record(i, t) for i, t in enumerate(tables)]
 
@@ -63,6 +71,16 @@ def test_against_rest_by_hand() -> None:
     assert against_rest(table, 2).tolist() == [[9, 4], [2, 16]]
 
 
+@pytest.mark.parametrize("fields", [{"predicted": (900, 80, 20)}, {"pool": 500}])
+def test_of_a_table_summed_over_findings_the_bound_is_said_of_all_together(fields: Any) -> None:
+    lost: Table = ((10_000, 0), (40, 9_960))  # one finding's 40 cases gone, another's all kept
+    advice = Stabilised(cycles=1).advise([several(record(0, lost), **({"pool": 20_000} | fields))])
+    assert "was 0.996 in cycle 1 (" in advice
+    assert "F over all classes together" in advice
+    one = Stabilised(cycles=1).advise([several(record(0, lost), pool=20_000)])
+    assert "F of no class" in one
+
+
 def test_two_classes_against_the_rest_have_the_kappa_of_both() -> None:
     table = np.array([[40, 10], [20, 30]])
     assert kappa(against_rest(table, 0)) == pytest.approx(kappa(table))
@@ -79,7 +97,7 @@ def test_advice_after_three_stable_cycles_tells_its_numbers() -> None:
     assert Stabilised().advise(past) == ""
     advice = Stabilised().advise([*past, record(4, STABLE)])
     k = 2 * (500 * 498 - 1) / (2 * 501 * 499)  # 2 (ad - bc) / sum of products of margins
-    assert f"{k:.3f}, {k:.3f}, {k:.3f} in cycles 2, 3, 4" in advice
+    assert f"{k:.3f}, {k:.3f}, {k:.3f} in cycles 3, 4, 5" in advice  # as people count
     assert "(0.99 wanted) on at least 1000 unlabeled cases" in advice
     assert f"changed by more than {4 * (1 - k) / k:.3f}" in advice
 

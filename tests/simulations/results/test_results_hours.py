@@ -90,7 +90,8 @@ def test_the_report_tells_of_time_and_of_who_came(simulated: Simulated, tmp_path
         document = json.loads(run.read_text())
         coming = {"cycle": 0, "cases": 80, "classes": [60, 20], "new_scanner": False}
         later = {"cycle": 1, "cases": 20, "classes": [5, 15], "new_scanner": True}
-        run.write_text(json.dumps(document | {"arrivals": [coming, later]}))
+        never = [later | {"cycle": cycle} for cycle in (900, 901)]
+        run.write_text(json.dumps(document | {"arrivals": [coming, later, *never]}))
     page = write_report([out], tmp_path / "b.html").read_text()
     assert "Who came when" in page
     table = arrived(compare([out]))
@@ -100,6 +101,7 @@ def test_the_report_tells_of_time_and_of_who_came(simulated: Simulated, tmp_path
     assert table.rows == (
         ("1", "80", "60 (75%)", "20 (25%)", "first"),
         ("2", "20", "5 (25%)", "15 (75%)", "new"),
+        ("none: the study had ended", "40", "10 (25%)", "30 (75%)", "new"),
     )
 
 
