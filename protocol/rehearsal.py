@@ -88,7 +88,7 @@ class Simulation(Section):
         "(the file's own site column)",
     )
     scanners: bool = Field(False, description="give every site a fixed scanner look")
-    silent: dict[str, int] = Field(
+    silent: dict[str, Annotated[int, Field(ge=0)]] = Field(
         {},
         description="cycle in which the readers of a named site fall silent for good, counted from "
         "0: reports, which count from 1, say one more",
@@ -109,6 +109,12 @@ def check_rehearsal(simulation: Simulation, task: Task) -> None:
             "simulation.readers.error",
             readers.error,
             f"one number from 0 to 1, or a list of {classes}, one for each class",
+        )
+    if readers.unsure + readers.unreadable > 1:
+        raise refuse(
+            "simulation.readers.unsure",
+            readers.unsure,
+            f"a share that with simulation.readers.unreadable = {readers.unreadable} is at most 1",
         )
     if readers.biased > readers.per_site:
         accepted = f"at most simulation.readers.per_site = {readers.per_site}"

@@ -61,6 +61,8 @@ def accepted(kind: Any) -> str:
         return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
     if origin is tuple:
         return _list(get_args(kind), metadata)
+    if origin is dict and get_args(kind)[1] is not Any:
+        return f"a table of any length, each {accepted(get_args(kind)[1])}"
     if _is_model(kind):
         return f"a table with the keys {', '.join(_keys(kind))}"
     if kind is str:
@@ -123,6 +125,8 @@ def _step(kind: Any, part: int | str) -> Any:
                 return field
         return Any
     arguments = get_args(kind)
+    if get_origin(kind) is dict:
+        return arguments[1]
     return arguments[0] if arguments else Any
 
 

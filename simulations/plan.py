@@ -17,6 +17,9 @@ from simulations.attacks import ATTACKS
 from strategies.chosen import decisions
 from strategies.query import QUERY
 
+_LONGEST = 255
+"""Letters of a file's name, one byte each in an arm's folder, that every file system takes."""
+
 
 class PlanError(ValueError):
     """A simulation that cannot be done as asked, in one sentence."""
@@ -171,7 +174,7 @@ def plan_of(
     Raises:
         StudyError: an arm names nothing, or a choice of the study's own cannot be: an arm that
             makes another one leaves its arguments out, and nobody would hear of them.
-        PlanError: no arm or no seed.
+        PlanError: no arm or no seed, or an arm too long to be a folder's name.
     """
     if not arms or not seeds:
         raise PlanError("a simulation of no arm or no seed: accepted is at least one of each")
@@ -180,6 +183,7 @@ def plan_of(
         document(study), source, tuple(dict.fromkeys(arms)), tuple(dict.fromkeys(seeds)), **more
     )
     for arm in plan.arms:
+        _check_folder(arm)
         _check_attack(plan, arm)
         decisions(plan.study_of(arm, plan.seeds[0]), allow_import=True)
     return plan
@@ -189,6 +193,14 @@ def choose(table: dict[str, Any], key: str, name: str) -> None:
     """Put a choice into a study's table; arguments stay where it is the study's own already."""
     kept = table.get("arguments", {}) if table.get(key) == name else {}
     table.update({key: name, "arguments": kept})
+
+
+def _check_folder(arm: str) -> None:
+    if (length := len(folder_name(arm))) > _LONGEST:
+        raise PlanError(
+            f"arm {arm[:40] + '...'!r} has {length} letters; accepted is at most {_LONGEST}, which "
+            "its folder's name may have"
+        )
 
 
 def _check_attack(plan: Plan, arm: str) -> None:

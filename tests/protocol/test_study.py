@@ -97,6 +97,10 @@ REFUSALS = {
     f"number from 0 to 1, or {LIST}",
     "simulation.readers.error=[0.1, nan]": "simulation.readers.error = [0.1, nan]: accepted is a "
     f"number from 0 to 1, or {LIST}",
+    "simulation.silent={site-02=1.5}": "simulation.silent.site-02 = 1.5: accepted is a whole "
+    "number of at least 0",
+    "simulation.silent={site-02=-1}": "simulation.silent.site-02 = -1: accepted is a whole number",
+    "simulation.silent=2": "simulation.silent = 2: accepted is a table of any length, each a whole",
     # the network
     "network=resnet": "network = 'resnet': accepted is a table whose name is 'densenet', "
     "'efficientnet', 'mlp', 'resnet' or 'tiny-cnn'",
@@ -123,6 +127,8 @@ REFUSALS = {
     "budget.first=265": "budget.total = 264: accepted is at least one cycle's budget, 265",
     "simulation.readers.error=[0.1, 0.1, 0.1]": "simulation.readers.error = [0.1, 0.1, 0.1]: "
     "accepted is one number from 0 to 1, or a list of 2, one for each class",
+    "simulation.readers={unsure=0.6, unreadable=0.6}": "simulation.readers.unsure = 0.6: accepted "
+    "is a share that with simulation.readers.unreadable = 0.6 is at most 1",
     "simulation.readers.error=[]": "simulation.readers.error = []: accepted is one number from 0",
 }
 

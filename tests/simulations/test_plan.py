@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocol.study import Study, StudyError, load
-from simulations.plan import Plan, plan_of
+from simulations.plan import Plan, PlanError, plan_of
 from simulations.studies import committed
 
 
@@ -53,3 +53,10 @@ def test_what_no_arm_would_take_is_refused_and_not_left_out(
 ) -> None:
     with pytest.raises(StudyError, match=sentence):
         plan(study(override), arm)
+
+
+def test_an_arm_that_can_be_no_folder_is_refused_before_anything_is_written() -> None:
+    base = "default+budget.arguments.note="
+    plan(study(), "default+name=" + "a" * 30)
+    with pytest.raises(PlanError, match=r"has 256 letters; accepted is at most 255"):
+        plan(study(), base + "a" * (256 - len(base)))
