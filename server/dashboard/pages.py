@@ -24,6 +24,7 @@ from server.study_folder import StudyFolder
 from server.summary import summary
 from strategies.metrics.combine import as_json, combine
 from strategies.metrics.table import METRICS
+from strategies.stopping.mute import mute
 
 SHOWN = ("auroc", "balanced_accuracy", "log_loss", "brier")
 """Metrics with a column on a study's page; its JSON twin holds all."""
@@ -77,6 +78,7 @@ def study(paths: ServerPaths, identity: str) -> dict[str, Any] | None:
         content: dict[str, Any] = {"at": _at(), "study": found, "alarms": _alarms(registry)}
         folder = StudyFolder(paths.studies / row.folder)
         with looked_into(folder) as ledger:
+            content["mute"] = _mute(folder.study())
             content["cycles"] = [] if ledger is None else list(_cycles(ledger, folder.study()))
             content["sites"] = _sites(registry, row, found["cycle"], content["cycles"])
             content["names"] = [METRICS[name].label for name in SHOWN]
@@ -151,6 +153,12 @@ def _cycles(ledger: Ledger, study: Study) -> Iterator[dict[str, Any]]:
             past.append(record(ledger, cycle, told))
             advice = rule_of(study).advise(past)
         yield {"cycle": cycle, "grants": rows, "words": _words(told), "advice": advice}
+
+
+def _mute(study: Study) -> str:
+    """Why the study's stopping rule will never speak; empty where it may."""
+    private, share = study.privacy is not None, study.budget.exploration
+    return mute(study.stopping.rule, private=private, exploration=share)
 
 
 def _words(told: Mapping[str, SiteProgress]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 
 from simulations.results import words
 from simulations.results.comparison import MEASURES, Comparison
@@ -242,25 +242,6 @@ def _grants(cycle: Cycle) -> list[tuple[str, ...]]:
         )
         for site, count in cycle.granted.items()
     ]
-
-
-def advice(comparison: Comparison) -> Table:
-    """When each arm was first advised to stop."""
-    rows = []
-    for arm in comparison.arms:
-        if arm.is_bound:
-            continue
-        runs = comparison.runs.of(arm.name)
-        first = [c for c in map(_advised, runs) if c is not None]
-        seeds = f"{len(first)} of {words.counted(len(runs), 'seed')}"
-        when = f"{median(c.readings for c in first):,.0f}" if first else "never"
-        rows.append((arm.name, seeds, when, first[0].advice if first else "no advice to stop"))
-    return Table(("arm", "advised in", "first at readings (median)", "in words"), tuple(rows))
-
-
-def _advised(run: Run) -> Cycle | None:
-    """The first evaluation at which the stopping rule spoke."""
-    return next((cycle for cycle in run.evaluations if cycle.advice), None)
 
 
 def origins(runs: Sequence[Run]) -> Table:

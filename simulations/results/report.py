@@ -9,6 +9,7 @@ from pathlib import Path
 
 from simulations.attacks.privacy.told import kept
 from simulations.results import figures, hours, page, words
+from simulations.results.advice import advice
 from simulations.results.attacked import attacked
 from simulations.results.compare import compare
 from simulations.results.comparison import MEASURES, Comparison
@@ -119,7 +120,7 @@ def _evidence(comparison: Comparison) -> dict[str, object]:
         "attacked": attacked(comparison),
         "private": private(comparison),
         "audit": page.audit(comparison),
-        "advice": page.advice(comparison),
+        "advice": advice(comparison),
         "worth": worth(comparison),
         "origins": page.origins(runs.runs),
         "resolved": runs.runs[0].study,

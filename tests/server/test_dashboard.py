@@ -154,6 +154,7 @@ def test_every_page_has_a_twin(client: httpx.Client, home: Path) -> None:
     found = client.get(f"/api/studies/{identity(home)}").json()
     assert found["format"] == 1
     assert found["study"]["granted"] == 12
+    assert found["mute"] == ""  # its rule may speak
     assert [s["waiting"] for s in found["sites"]] == [2, 0]
     assert found["cycles"][0]["grants"][0]["reason"] == "an even share"
     assert client.get("/api/sites").json()["sites"][1]["online"] is False

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from protocol.records import UNCERTAINTY_BINS, CycleRecord, SiteProgress, SiteReport
-from strategies.stopping import GainPerHour, OverallUncertainty, Several, Stabilised
+from strategies.stopping import STOPPING, GainPerHour, OverallUncertainty, Several, Stabilised
 from strategies.stopping.gain_per_hour import expected
+from strategies.stopping.mute import mute
 from strategies.stopping.uncertainty import mean_uncertainty
 
 STABLE = ((500, 1), (1, 498))
@@ -108,3 +109,10 @@ def test_arguments_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         rule(**arguments)
+
+
+@pytest.mark.parametrize("rule", sorted(STOPPING))
+def test_a_private_study_says_that_no_rule_can_speak(rule: str) -> None:
+    assert mute(rule, private=False, exploration=0.1) == ""
+    assert bool(mute(rule, private=True, exploration=0.1)) == (rule != "never")
+    assert bool(mute(rule, private=False, exploration=0.0)) == (rule == "gain-per-hour")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from simulations.results import page
+from simulations.results.advice import advice
 from simulations.results.compare import compare
 from simulations.results.pairing import NotPaired
 
@@ -84,3 +85,14 @@ def test_other_data_is_refused_even_with_other_seeds(simulated: Callable[..., Pa
             rewrite(other / arm / f"seed-{seed}", "run.json", lambda run: run.update(data="e" * 64))
     with pytest.raises(NotPaired, match="hash of the data eeeeeeeeeeee differs"):
         compare([out, other])
+
+
+def test_the_report_says_where_no_rule_could_speak(simulated: Callable[..., Path]) -> None:
+    out = simulated(arms=("random",), seeds=(0,), cycles=3)
+    assert advice(compare([out])).rows == (("random", "0 of 1 seed", "never", "no advice to stop"),)
+    path = out / "random" / "seed-0" / "study.toml"
+    path.write_text(
+        path.read_text() + '\n[stopping]\nrule = "stabilised"\n\n[privacy]\nepsilon = 8\n'
+    )
+    (row,) = advice(compare([out])).rows
+    assert row[3].startswith("it could not advise: the sites of a private study")

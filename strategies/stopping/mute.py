@@ -1,0 +1,20 @@
+"""Why a study's stopping rule will never speak, where that is certain before it begins."""
+
+from __future__ import annotations
+
+
+def mute(rule: str, *, private: bool, exploration: float) -> str:
+    """Why a rule has nothing to look at, in words; empty where it has.
+
+    Args:
+        rule: a name of the table.
+        private: whether the study has a table [privacy].
+        exploration: its budget's share.
+    """
+    if rule == "never":
+        return ""
+    if private:
+        return "the sites of a private study do not tell what stopping rules look at"
+    if rule == "gain-per-hour" and exploration == 0:
+        return "budget.exploration = 0, so that nothing is drawn at random to measure a gain on"
+    return ""
