@@ -96,10 +96,9 @@ class Federation:
                 raise SitesMissing(f"{len(ids)} sites came, {count} are expected")
             time.sleep(0.05)
         stage = Stage(0, "hello")
-        content = to_wire(StepRequest(self._key(stage), self.epoch))
         here = {str(node): node for node in ids}
-        exchange = self._exchange(stage, dict.fromkeys(here, content), count)
-        exchange = replace(exchange, roster=lambda: here)
+        asked = dict.fromkeys(here, to_wire(StepRequest(self._key(stage), self.epoch)))
+        exchange = replace(self._exchange(stage, asked, count), roster=lambda: here)
         nodes = _in_order(dict(exchange.replies()), count, unheard(exchange))
         self.roster = lambda: nodes
         return list(nodes)
@@ -166,8 +165,7 @@ class Federation:
         self._away = (self._away - contents.keys()) | exchange.absent()
         if answered < needed:
             silent = unheard(exchange)
-            said = {s: "silent" if s in silent else str(code) for s, code in failed.items()}
-            told = ", ".join(f"{site}: {words}" for site, words in said.items())
+            told = ", ".join(f"{s}: {'silent' if s in silent else c}" for s, c in failed.items())
             raise QuorumLost(
                 f"cycle {stage.cycle + 1}, {stage.step}, round {stage.round + 1}: "
                 f"{answered} of {len(self.sites)} sites answered ({told})",
