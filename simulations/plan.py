@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from client.cases.cases import Cases
 from client.cases.open import open_cases
@@ -14,6 +16,7 @@ from protocol.files import replace_file
 from protocol.study import Study, StudyError, document, parse
 from simulations.arms import FULL, Arm, folder_name
 from simulations.attacks import ATTACKS
+from simulations.documents import SCHEMA, NotARun, begun, read, typed
 from strategies.chosen import decisions
 from strategies.query import QUERY
 
@@ -107,20 +110,21 @@ class Plan:
         """Write the plan to its folder; one that is there already gains these arms and seeds.
 
         Raises:
+            NotARun: the plan that is there is damaged or another version's.
             PlanError: the folder holds another simulation, or something else.
         """
         content = self._document()
         path = out / "plan.json"
         if path.exists():
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = Plan.load(out)._document()
             for key in ("study", "source", "scored_on"):
-                if known.get(key) != content[key]:
+                if known[key] != content[key]:
                     raise PlanError(
                         f"{out} holds another simulation (its {key} differs); "
                         "accepted is the same one, or an empty folder"
                     )
             for key in ("arms", "seeds"):
-                content[key] = list(dict.fromkeys([*known.get(key, []), *content[key]]))
+                content[key] = list(dict.fromkeys([*known[key], *content[key]]))
         elif out.exists() and any(p.name != ".lock" for p in out.iterdir()):
             raise PlanError(f"{out} is not empty and no simulation; accepted is an empty folder")
         out.mkdir(parents=True, exist_ok=True)
@@ -128,15 +132,20 @@ class Plan:
 
     @classmethod
     def load(cls, out: Path) -> Plan:
-        """The plan of a simulation's folder."""
-        content = json.loads((out / "plan.json").read_text(encoding="utf-8"))
-        content.pop("schema")
-        for key in ("arms", "seeds"):
-            content[key] = tuple(content[key])
-        return cls(**content)
+        """The plan of a simulation's folder.
+
+        Raises:
+            NotARun: there is none, or it is damaged or another version's.
+        """
+        path = out / "plan.json"
+        content = read(path)
+        known = {"schema", *(field.name for field in fields(cls))} - {"moved"}
+        if strange := sorted(content.keys() - known):
+            raise NotARun(f"{path}: {strange[0]} is no key that this wardround knows of a plan")
+        return typed(TypeAdapter(cls), content, path)
 
     def _document(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(json.dumps({"schema": 1, **asdict(self)}))
+        content: dict[str, Any] = json.loads(json.dumps({"schema": SCHEMA, **asdict(self)}))
         content.pop("moved")
         return content
 
@@ -161,9 +170,12 @@ class Task:
         return self.out / folder_name(self.arm) / f"seed-{self.seed}"
 
     def finished(self) -> bool:
-        """Whether it has run to its end."""
-        path = self.folder / "run.json"
-        return path.exists() and bool(json.loads(path.read_text(encoding="utf-8"))["finished"])
+        """Whether it has run to its end.
+
+        Raises:
+            NotARun: its account is damaged or another version's.
+        """
+        return (self.folder / "run.json").exists() and begun(self.folder).finished
 
 
 def plan_of(

@@ -16,6 +16,7 @@ from protocol.study import Study, parse
 from server import account
 from server.ledger import Ledger, Stage
 from server.sharing import Sharing
+from simulations.documents import begun
 from simulations.plan import Plan, PlanError, choose, plan_of
 from strategies.chosen import decisions
 
@@ -46,19 +47,19 @@ def plan_again(run: Path, arms: Sequence[str], source: str = "", workers: int = 
         source: of the cases, where they have moved; their digest must be the same.
         workers: processes.
     Raises:
+        NotARun: the run's account or the plan is damaged or another version's.
         PlanError: no run's folder, an arm that cannot be, or its cases have moved and `source`
             does not say where.
     """
-    try:
-        told = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        plan = Plan.load(run.resolve().parents[1])
-    except (OSError, ValueError, KeyError):
-        raise PlanError(f"{run}: no run; accepted is a folder OUT/ARM/seed-N") from None
+    out = run.resolve().parent.parent
+    if not (run / "run.json").is_file() or not (out / "plan.json").is_file():
+        raise PlanError(f"{run}: no run; accepted is a folder OUT/ARM/seed-N")
+    told, plan = begun(run), Plan.load(out)
     added = plan_of(
         parse(plan.study),
         plan.source,
-        [str(told["arm"]), *arms],
-        [int(told["seed"])],
+        [told.arm, *arms],
+        [told.seed],
         scored_on=plan.scored_on,
         engine=plan.engine,
         workers=workers,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +18,13 @@ from server.app import carry_out as serve
 from server.assignment import Assignment
 from server.events import Event
 from simulations.arms import FULL
+from simulations.documents import SCHEMA
 from simulations.failures import Logs
 from simulations.hospitals import Hospitals, rows_of
 from simulations.plan import Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
+from simulations.results.records import Simulation
+from simulations.results.runs import asked_for
 from simulations.run import carry_out, digest_of
 from strategies.chosen import check_sites, decisions
 
@@ -41,6 +43,7 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
 
     Raises:
         PlanError: the folder is another simulation's, or in use.
+        NotARun: what stands in the folder is damaged or another version's; nothing is written.
         CasesError, SplitError, StudyError: what is asked does not fit the data.
         RunFailed: a run died.
     """
@@ -51,11 +54,12 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
             for arm in plan.arms:
                 study = plan.study_of(arm, seed)
                 check_sites(study, decisions(study, allow_import=True), sites)
-        _refuse_other_data(cases, out)
-        plan.save(out)
-        _describe(plan, cases, out)
+        known = asked_for(out) if (out / "simulation.json").exists() else None
+        _refuse_other_data(known, cases, out)
         tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
         todo = [task for task in tasks if not task.finished()]
+        plan.save(out)
+        _describe(plan, cases, out, known)
         todo.sort(key=lambda task: not task.arm.startswith(FULL))  # the longest first
         if plan.engine == "local" and plan.workers > 1 and len(todo) >= plan.workers:
             _side_by_side(plan, cases, todo, watch)
@@ -160,30 +164,29 @@ def _child(plan: Plan, cases: Cases, task: Task, events: Connection) -> None:
         raise SystemExit(1) from None
 
 
-def _refuse_other_data(cases: Cases, out: Path) -> None:
+def _refuse_other_data(asked: Simulation | None, cases: Cases, out: Path) -> None:
     """Refuse a folder whose runs had other cases, as when a file was replaced by its namesake.
 
     Raises:
         PlanError: its images would be read with these cases' labels.
     """
-    known = _known(out / "simulation.json").get("data", {}).get("digest")
+    known = None if asked is None else asked.data.get("digest")
     if known not in (None, digest_of(cases)):
         raise PlanError(
-            f"{out} holds a simulation of other data (digest {known[:12]}, here "
+            f"{out} holds a simulation of other data (digest {str(known)[:12]}, here "
             f"{digest_of(cases)[:12]}); accepted is the same data, or an empty folder"
         )
 
 
-def _describe(plan: Plan, cases: Cases, out: Path) -> None:
-    """Write what the results are read with."""
+def _describe(plan: Plan, cases: Cases, out: Path, known: Simulation | None) -> None:
+    """Write what the results are read with, and add to what is known already."""
     study = plan.study_of("default", plan.seeds[0])
-    known = _known(out / "simulation.json")
-    arms, seeds = known.get("arms", []), known.get("seeds", [])
-    before = known.get("runs", product(arms, seeds))
+    arms, seeds = (known.arms, known.seeds) if known else ((), ())
+    before = (known.runs if known else ()) or product(arms, seeds)
     write_json(
         out / "simulation.json",
         {
-            "schema": 1,
+            "schema": SCHEMA,
             "study": study.name,
             "arms": list(dict.fromkeys([*arms, *plan.arms])),
             "seeds": sorted({*seeds, *plan.seeds}),
@@ -202,13 +205,6 @@ def _describe(plan: Plan, cases: Cases, out: Path) -> None:
             "workers": plan.workers,
         },
     )
-
-
-def _known(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return known
 
 
 @contextmanager

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from simulations.arms import folder_name
+from simulations.documents import NotARun, begun, read, typed
 from simulations.results.records import Run, Runs, Simulation, is_bound
 
-_T = TypeVar("_T", Run, Simulation)
 _RUN: TypeAdapter[Run] = TypeAdapter(Run)
 _SIMULATION: TypeAdapter[Simulation] = TypeAdapter(Simulation)
-
-
-class NotARun(ValueError):
-    """A directory that does not hold what a finished simulation leaves."""
 
 
 def load(outs: Sequence[Path]) -> Runs:
@@ -51,16 +46,25 @@ def load(outs: Sequence[Path]) -> Runs:
     return Runs(tuple(simulation for _, simulation, _, _ in loaded), tuple(runs), warnings)
 
 
+def asked_for(top: Path) -> Simulation:
+    """What a simulation's directory says was asked for.
+
+    Raises:
+        NotARun: it does not say so.
+    """
+    path = top / "simulation.json"
+    return typed(_SIMULATION, read(path), path)
+
+
 def _load(out: Path) -> tuple[Path, Simulation, list[Run], list[str]]:
     """One directory: where its simulation is, what was asked, what finished, what did not."""
     single = (out / "run.json").is_file()
     top = out.parent.parent if single else out
-    document = _json(top / "simulation.json", f"{out} is no run directory")
-    if document.get("schema") != 1:
+    if not (top / "simulation.json").is_file():
         raise NotARun(
-            f"{top}: simulation.json has schema = {document.get('schema')!r}: accepted is 1"
+            f"{out} is no run directory: simulation.json cannot be read (No such file or directory)"
         )
-    simulation = _typed(_SIMULATION, document, top / "simulation.json")
+    simulation = asked_for(top)
     asked = simulation.runs or product(simulation.arms, simulation.seeds)
     wanted = [top / folder_name(arm) / f"seed-{seed}" for arm, seed in asked]
     runs, warnings = [], []
@@ -68,7 +72,7 @@ def _load(out: Path) -> tuple[Path, Simulation, list[Run], list[str]]:
         name = f"{top.name}: arm {path.parent.name}, {path.name.replace('-', ' ')}"
         if not (path / "run.json").is_file():
             warnings.append(f"{name} was not begun and is left out")
-        elif not _json(path / "run.json", str(path)).get("finished"):
+        elif not begun(path).finished:
             warnings.append(f"{name} has not finished and is left out")
         else:
             runs.append(_run(path))
@@ -77,7 +81,7 @@ def _load(out: Path) -> tuple[Path, Simulation, list[Run], list[str]]:
 
 def _run(path: Path) -> Run:
     """A finished run's directory."""
-    document = _json(path / "run.json", f"{path} is no run")
+    document = read(path / "run.json")
     try:
         study = (path / "study.toml").read_text(encoding="utf-8")
         kind = tomllib.loads(study).get("task", {}).get("kind")
@@ -86,37 +90,13 @@ def _run(path: Path) -> Run:
     except (OSError, ValueError) as error:
         raise NotARun(f"{path}: study.toml or cycles.jsonl cannot be read ({error})") from None
     more = {"study": study, "multi_label": kind == "multi-label", "cycles": cycles}
-    run = _typed(_RUN, {**document, "identity": document.get("study"), **more}, path)
+    run = typed(_RUN, {**document, "identity": document.get("study"), **more}, path)
     if [c.cycle for c in run.cycles] != list(range(-1, len(run.cycles) - 1)) or not run.evaluations:
         raise NotARun(
             f"{path}: cycles.jsonl holds cycles {[c.cycle for c in run.cycles]}, "
             "accepted is -1, 0, 1, ... without a gap"
         )
     return run
-
-
-def _json(path: Path, otherwise: str) -> dict[str, Any]:
-    """A JSON object in a file."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:  # its own words name the path again
-        raise NotARun(f"{otherwise}: {path.name} cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise NotARun(f"{otherwise}: {path.name} cannot be read ({error})") from None
-    if not isinstance(document, dict):
-        raise NotARun(f"{otherwise}: {path.name} holds no JSON object")
-    return document
-
-
-def _typed(kind: TypeAdapter[_T], document: Mapping[str, Any], path: Path) -> _T:
-    """A record out of JSON, or one sentence on the first thing that is wrong with it."""
-    try:
-        return kind.validate_python(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise NotARun(f"{path}: {where}: {message[0].lower()}{message[1:]}") from None
 
 
 def _named(found: Sequence[tuple[Path, Run]]) -> list[Run]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from simulations.documents import NotARun
 from simulations.results.compare import compare
 from simulations.results.pairing import NotPaired, check
-from simulations.results.runs import NotARun, load, rules
+from simulations.results.runs import load, rules
 
 Simulated = Callable[..., Path]
 
@@ -78,6 +79,11 @@ def test_the_same_seed_from_two_directories_takes_their_names(simulated: Simulat
         (lambda o: (o / "simulation.json").write_text("[]"), "holds no JSON object"),
         (lambda o: edit(o / "simulation.json", lambda d: d.update(schema=2)), "schema = 2: acc"),
         (lambda o: edit(o / "simulation.json", lambda d: d.pop("sites")), "sites: field required"),
+        (lambda o: edit(o / "random/seed-0/run.json", lambda d: d.update(schema=7)), "= 7: acc"),
+        (
+            lambda o: (o / "random/seed-0/run.json").write_text("[]"),
+            "run.json holds no JSON object",
+        ),
         (lambda o: (o / "random/seed-0/study.toml").write_text("= ="), "cannot be read"),
         (lambda o: (o / "random/seed-0/cycles.jsonl").write_text('{"cycle": 0'), "cannot be read"),
         (
