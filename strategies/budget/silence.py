@@ -1,4 +1,4 @@
-"""Sites that read nothing of their last grant: whatever the policy, they get the floor alone."""
+"""Sites that read nothing of their last grant: whatever the policy, they get the floor at most."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def allocated(
     """The policy's grants, a silent site's at most the floor: it is asked, and can come back.
 
     The policy is told of a capacity no larger than that, and shares what is left as it always does.
-    Where the floor is 0 a silent site is asked for one unit.
+    Where the floor is 0 a silent site is asked for one unit. Where the budget is too little to ask
+    every site for so many, the others come first and silent sites share what those cannot use:
+    a cycle in which only silent sites were asked would end the study with budget left.
 
     Args:
         policy: whose rule it is.
@@ -57,19 +59,30 @@ def allocated(
     """
     quiet = {site: n for site, n in silent(past).items() if site not in read}
     most = max(floor, 1)
-    asked = [replace(r, capacity=min(r.capacity, most)) if r.site in quiet else r for r in reports]
-    shared = policy.allocate(asked, past, budget, rng)
+    held = {r.site: min(r.capacity, most) for r in reports}
+    awake = any(n for site, n in held.items() if site not in quiet)
+    last = awake and sum(held.values()) > budget  # whether silent sites come after the others
+    cap = 0 if last else most
+    asked = [replace(r, capacity=min(r.capacity, cap)) if r.site in quiet else r for r in reports]
+    shared = dict(policy.allocate(asked, past, budget, rng))
+    rest = [replace(r, capacity=held[r.site]) for r in reports if r.site in quiet] if last else []
+    left = budget - sum(g.count for g in shared.values())
+    if rest and left:
+        shared |= policy.allocate(rest, past, left, rng)
     capacity = {r.site: r.capacity for r in reports}
     return {
-        site: replace(g, reason=_words(g.count, budget, quiet[site], most))
-        if site in quiet and capacity[site] > most
+        site: replace(g, reason=_words(g.count, budget, quiet[site], most, last=last))
+        if site in quiet and capacity[site] > cap
         else g
         for site, g in shared.items()
     }
 
 
-def _words(count: int, budget: int, before: int, most: int) -> str:
-    return (
-        f"{count} of {budget}: it read nothing of the {before} that it was granted last, so it is "
-        f"asked for {most} at most until it reads again"
-    )
+def _words(count: int, budget: int, before: int, most: int, *, last: bool) -> str:
+    told = f"{count} of {budget}: it read nothing of the {before} that it was granted last"
+    if last:
+        return (
+            f"{told}, and {budget} is too little to ask every site for {most}, so it is asked for "
+            "what the others cannot use"
+        )
+    return f"{told}, so it is asked for {most} at most until it reads again"

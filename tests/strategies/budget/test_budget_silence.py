@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from protocol.study import parse
 from server.ledger import Ledger
 from server.sharing import Sharing
 from simulations.examples import FewestLabels
+from simulations.plan import plan_of
+from simulations.simulate import simulate
 from strategies.budget import BUDGET, Safe, Uniform
 from strategies.budget.silence import allocated, silent
 
@@ -104,6 +107,92 @@ def test_with_silent_sites_sums_floors_and_caps_stay_exact(
         assert all(found[s] >= lows[s] for s in "abc")
     backwards = (told[0][::-1], told[1])
     assert found == {s: g.count for s, g in shared(name, backwards, budget, floor).items()}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@settings(deadline=None, max_examples=25)
+@given(
+    quiet=st.sets(st.sampled_from("abc")),
+    capacities=st.lists(st.integers(0, 12), min_size=3, max_size=3),
+    budget=st.integers(0, 30),
+    floor=st.integers(0, 8),
+)
+def test_nothing_goes_to_a_silent_site_while_another_one_lacks_its_floor(
+    name: str,
+    quiet: set[str],
+    capacities: list[int],
+    budget: int,
+    floor: int,
+    tell: Callable[..., Course],
+) -> None:
+    reports, past = fallen_silent(tell(LOSSES), quiet, since=2)
+    caps = dict(zip("abc", capacities, strict=True))
+    reports = [replace(r, capacity=caps[r.site]) for r in reports]
+    found = {s: g.count for s, g in shared(name, (reports, past), budget, floor).items()}
+    asked = {s: min(cap, max(floor, 1)) if s in quiet else cap for s, cap in caps.items()}
+    assert sum(found.values()) == min(budget, sum(asked.values()))
+    assert all(found[s] <= asked[s] for s in "abc")
+    awake = set("abc") - quiet
+    if any(found[s] for s in quiet):
+        assert all(found[s] >= min(floor, caps[s]) for s in awake)
+        assert any(found[s] for s in awake) or not any(caps[s] for s in awake)
+    assert found == {
+        s: g.count for s, g in shared(name, (reports[::-1], past), budget, floor).items()
+    }
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("floor", [0, 1, 4])
+@pytest.mark.parametrize("total", [33, 34, 57, 60])
+def test_a_study_with_one_site_that_reads_spends_its_whole_budget(
+    name: str, floor: int, total: int, tell: Callable[..., Course]
+) -> None:
+    reports, past = fallen_silent(tell(LOSSES), {"a", "c"}, since=4)
+    left = total
+    while left:
+        found = shared(name, (reports, past), min(16, left), floor)
+        assert found["b"].count  # or the study would end here, nobody having read
+        left -= found["b"].count
+
+
+def test_the_reason_says_who_comes_first(tell: Callable[..., Course]) -> None:
+    told = fallen_silent(tell(LOSSES), {"a", "c"}, since=4)
+    found = shared("uniform", told, 2, floor=1)
+    assert found["b"].reason.startswith("2 of 2: equal shares for 3 sites")
+    assert found["a"].reason == (
+        "0 of 2: it read nothing of the 10 that it was granted last, and 2 is too little to ask "
+        "every site for 1, so it is asked for what the others cannot use"
+    )
+    few = [replace(r, capacity=1) for r in told[0]]
+    found = shared("uniform", (few, told[1]), 2, floor=4)
+    assert sorted(found[s].count for s in "ac") == [0, 1]
+    assert found["b"].reason == "1 of 2: equal shares for 3 sites; 1 is all that it can use"
+    nobody = fallen_silent(tell(LOSSES), {"a", "b", "c"}, since=4)
+    found = shared("uniform", nobody, 2, floor=1)
+    assert sorted(g.count for g in found.values()) == [0, 1, 1]  # asked, so that one can come back
+    assert found["a"].reason.endswith("so it is asked for 1 at most until it reads again")
+
+
+@pytest.mark.slow
+def test_a_simulated_study_with_one_site_that_reads_spends_its_whole_budget(
+    tmp_path: Path,
+) -> None:
+    study = parse(
+        {
+            "schema": 1,
+            "name": "one-reads",
+            "task": {"classes": [{"name": n, "definition": n} for n in "xy"], "image": [1, 8, 8]},
+            "network": {"name": "mlp"},
+            "training": {"rounds_per_cycle": 1, "min_steps": 1, "max_steps": 1},
+            "budget": {"total": 26, "per_cycle": 12, "floor": 2},
+            "simulation": {"sites": 3, "split": "iid", "silent": {"site-01": 1, "site-03": 1}},
+        }
+    )
+    simulate(plan_of(study, "phantom", ["random"], [0]), tmp_path, lambda task, event: None)
+    lines = (tmp_path / "random" / "seed-0" / "cycles.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines][1:]
+    assert sum(sum(c["spent"].values()) for c in found) == 26
+    assert "too little to ask every site for 2" in found[-1]["reasons"]["site-01"]
 
 
 def test_who_is_silent_by_hand() -> None:
