@@ -163,7 +163,10 @@ def _check_secure(study: Study, aggregator: Aggregator) -> None:
 
 
 def _check_policy(study: Study, policy: BudgetPolicy) -> None:
-    """Refuse a policy that reads what the study never gathers: it would share equally for ever."""
+    """Refuse a policy that reads what the study never gathers, or counts by another unit.
+
+    The first would share equally for ever, the second by numbers that mean something else.
+    """
     key = f"budget.policy = {study.budget.policy!r}"
     if getattr(policy, "by_clusters", False) and study.query.strategy != NAME:
         raise StudyError(
@@ -174,6 +177,11 @@ def _check_policy(study: Study, policy: BudgetPolicy) -> None:
         raise StudyError(
             f"{key}: it goes by losses on cases that are drawn at random, accepted with it is "
             "budget.exploration above 0"
+        )
+    if getattr(policy, "by_cases", False) and study.budget.unit != "readings":
+        raise StudyError(
+            f"{key}: a unit of its budget reads one case, accepted with it is budget.unit = "
+            "'readings'"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -27,7 +28,8 @@ class Hours:
     floor <= sum_j x_kj <= min(capacity, 60 hours / c_k), c_k the minutes of one reading (the mean
     of the other sites where a site has read none, 1 where no site has). Capacity beyond the
     histogram gains nothing. Among equal optima the grants are the most even. Where the hours are
-    short, the grants sum to what they allow. One unit of the budget reads one case.
+    short, the grants sum to what they allow. One unit of the budget reads one case: refused where
+    `budget.unit` is "minutes".
 
     Attributes:
         hours: of reading per site and cycle, finite, at least 0; 0 for no limit.
@@ -36,6 +38,8 @@ class Hours:
 
     Source: HiGHS (Huangfu and Hall, Mathematical Programming Computation 10, 2018) by scipy.
     """
+
+    by_cases: ClassVar[bool] = True
 
     hours: float = 0.0
     site_hours: tuple[tuple[str, float], ...] = field(

@@ -47,7 +47,7 @@ class LearningCurve:
     between floor and capacity, c_k the minutes of one reading. Every site's loss counts the same,
     whatever its size. A site without points takes the mean a_k. Equal shares until there are more
     points than the curves have parameters (one per site with points, and two), and where no a_k is
-    above 0.
+    above 0. One unit of the budget reads one case: refused where `budget.unit` is "minutes".
 
     Attributes:
         floor: least grant of a site that can use it.
@@ -57,6 +57,7 @@ class LearningCurve:
     """
 
     by_exploration: ClassVar[bool] = True
+    by_cases: ClassVar[bool] = True
 
     floor: int = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,13 +21,16 @@ class Neyman:
 
     W_k is the site's share of all unlabeled cases, S_k the standard deviation of their normalised
     entropy, from the histogram, and c_k the minutes of one reading (the mean of the other sites
-    where a site has read none, 1 where no site has).
+    where a site has read none, 1 where no site has). One unit of the budget reads one case: refused
+    where `budget.unit` is "minutes".
 
     Attributes:
         floor: least grant of a site that can use it.
 
     Source: Neyman, JRSS 97 (1934); with costs: Cochran, Sampling Techniques (1977), equation 5.23.
     """
+
+    by_cases: ClassVar[bool] = True
 
     floor: int = 0
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class Safe:
     one, and only a large difference or a long study moves anything. Of drawn studies of six sites
     and five cycles with equal gains none showed a difference where the model was calibrated, and
     one in ten where its log odds were twice too large. A site's loss falls by the labels of all
-    sites, so its gain says where the model still learns, not whose label did it.
+    sites, so its gain says where the model still learns, not whose label did it. One unit of the
+    budget reads one case: refused where `budget.unit` is "minutes", whatever its own `minutes` are.
 
     Attributes:
         reach: largest move, as a share of the uniform grant, 0 to 1; 0 is uniform.
@@ -61,6 +62,8 @@ class Safe:
     variance of DerSimonian and Laird (1986), its expectation under equal gains replaced by a
     quantile.
     """
+
+    by_cases: ClassVar[bool] = True
 
     reach: float = 0.5
     confidence: float = 0.95

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,11 +21,14 @@ class Threshold:
     above it as the budget pays, each counted for at least its floor and at most its capacity. A
     site gets as many as it has above tau; the grant carries tau, or the lower level at which a
     site that was raised to its floor has that many. Cases are spread evenly within their bin. It
-    follows one noisy site wherever that leads: measured worse than uniform without a floor.
+    follows one noisy site wherever that leads: measured worse than uniform without a floor. One
+    unit of the budget reads one case: refused where `budget.unit` is "minutes".
 
     Attributes:
         floor: least grant of a site that can use it.
     """
+
+    by_cases: ClassVar[bool] = True
 
     floor: int = 0
 

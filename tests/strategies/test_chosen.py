@@ -33,9 +33,10 @@ def study(changes: Mapping[str, Mapping[str, Any]] | None = None) -> Study:
         {"policy": "uniform", "exploration": 0.0},
         {"policy": "safe", "exploration": 0.01},
         {"policy": "safe", "exploration": 0.0, "arguments": {"minutes": "always"}},
+        *({"policy": name, "unit": "minutes"} for name in ("proportional", "ucb", "uniform")),
     ],
 )
-def test_a_policy_that_measures_nothing_needs_no_exploration(budget: dict[str, Any]) -> None:
+def test_a_policy_is_accepted_with_the_budget_that_it_can_share(budget: dict[str, Any]) -> None:
     assert decisions(study({"budget": budget})).policy.allocate([], [], 0, default_rng(0)) == {}
 
 
@@ -109,6 +110,14 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
                 "accepted with it is budget.exploration above 0",
             )
             for name in ("learning-curve", "safe", "thompson", "ucb", "worst-site")
+        ),
+        *(
+            (
+                {"budget": {"policy": name, "unit": "minutes"}},
+                f"budget.policy = '{name}': a unit of its budget reads one case, accepted with it "
+                "is budget.unit = 'readings'",
+            )
+            for name in ("hours", "learning-curve", "neyman", "safe", "threshold")
         ),
         (
             {"aggregation": {"name": "sum"}},
