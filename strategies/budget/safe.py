@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from statistics import NormalDist
 from typing import ClassVar, Literal
 
@@ -38,8 +39,8 @@ class Safe:
        reading where `minutes` lets them count, else 1. (A power of 1/2 equalises the marginal gain
        per minute of losses that fall as 1 / labels and of no other site's.) Where no g~_k is above
        0, all count as equal.
-    5. Every site keeps between 1 - reach and 1 + reach of its uniform grant: 1 - reach of the
-       budget is always shared equally and goes on exploring.
+    5. Every site keeps between 1 - reach and 1 + reach of its uniform grant, both rounded outwards
+       to whole readings: 1 - reach of the budget is always shared equally and goes on exploring.
 
     Without a measured difference the grants are exactly those of `uniform`; a study without an
     exploration share could never measure one, and is refused unless `minutes` is "always".
@@ -103,12 +104,13 @@ class Safe:
         costs = minutes_per_reading(reports) if counted else [1.0] * n
         gains = [belief.shrunk[r.site] for r in reports]
         tilts = _tilts(gains, costs, self.power) if self.reach else [1.0] * n
+        reach = Fraction(str(self.reach))  # as it is written: 1.1 * 50 as a float is above 55
         claims = [
             Claim(
                 float(u) * tilt,
                 _words(belief, r.site, float(u), tilt, cost if counted else None),
-                math.floor((1 - self.reach) * u),
-                math.ceil((1 + self.reach) * u),
+                math.floor((1 - reach) * u),
+                math.ceil((1 + reach) * u),
             )
             for r, u, tilt, cost in zip(reports, even, tilts, costs, strict=True)
         ]

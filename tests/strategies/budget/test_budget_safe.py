@@ -111,6 +111,21 @@ def test_no_grant_leaves_its_bounds(
     assert counts(Safe(reach=0.0, floor=2), told, budget) == counts(Uniform(floor=2), told, budget)
 
 
+@pytest.mark.parametrize(
+    ("reach", "budget", "least", "most"),
+    [(0.1, 100, 45, 55), (0.9, 30, 1, 19), (0.7, 30, 3, 17), (1, 30, 0, 20), (0.25, 6, 1, 3)],
+)
+def test_bounds_are_of_the_reach_as_it_is_written_and_rounded_outwards(
+    tell: Tell, reach: float, budget: int, least: int, most: int
+) -> None:
+    sites = "ab" if budget == 100 else "abc"
+    for cheap in (True, False):  # one site that draws as much as it may, or one that may keep least
+        pace = dict.fromkeys(sites, 1.0) | {"a": 1e-4 if cheap else 1e4}
+        told = tell({s: [1.0] for s in sites}, minutes=pace)
+        policy = Safe(reach=reach, minutes="always", power=1.0)
+        assert counts(policy, told, budget)[0] == (most if cheap else least)
+
+
 @pytest.mark.parametrize("cycles", [0, 1, 2])
 def test_it_starts_as_uniform_does_and_says_so(tell: Tell, cycles: int) -> None:
     told = tell({"a": [0.9, 0.1][:cycles], "b": [0.9, 0.9][:cycles], "c": [0.9] * cycles})
