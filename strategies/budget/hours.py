@@ -33,7 +33,8 @@ class Hours:
 
     Attributes:
         hours: of reading per site and cycle, finite, at least 0; 0 for no limit.
-        site_hours: hours of single sites that differ: [["site-01", 3.0]].
+        site_hours: hours of single sites that differ: [["site-01", 3.0]]; here 0 is no reading. A
+            site is named once; a name of no site changes nothing, and is not refused.
         floor: least grant of a site that can use it.
 
     Source: HiGHS (Huangfu and Hall, Mathematical Programming Computation 10, 2018) by scipy.
@@ -53,6 +54,11 @@ class Hours:
         check_range("hours", self.hours, 0)
         for site, hours in self.site_hours:
             check_range(f"site_hours of '{site}'", hours, 0)
+        names = [site for site, _ in self.site_hours]
+        if twice := next((site for site in names if names.count(site) > 1), None):
+            raise ValueError(
+                f"site_hours names '{twice}' {names.count(twice)} times: accepted is once per site"
+            )
 
     def allocate(
         self,
@@ -77,25 +83,28 @@ class Hours:
                 f"{max(price, 0.0):.3f} and {same - more} as much, {cost:.2f} minutes per reading"
             )
             bound = f"the floor is {self.floor}" if same < low else ""
-            bound = self._hours_in_words(r, cost) if may == cap else bound
-            claims.append(Claim(1.0, words + self._limit(r), min(more, cap), may, bound=bound))
+            hours = self._hours(r.site)
+            if hours is not None and may == cap:
+                bound = _in_words(hours, cap, cost)
+            given = "no limit of hours" if hours is None else f"{hours:g} hours"
+            claims.append(Claim(1.0, f"{words}, {given}", min(more, cap), may, bound=bound))
         return grants(reports, claims, self.floor, budget, rng)
 
-    def _hours(self, site: str) -> float:
-        return dict(self.site_hours).get(site, self.hours)
+    def _hours(self, site: str) -> float | None:
+        """A site's hours; None for no limit."""
+        return dict(self.site_hours).get(site, self.hours or None)
 
     def _cap(self, report: SiteReport, minutes: float) -> int:
         hours = self._hours(report.site)
-        return min(report.capacity, math.floor(60 * hours / minutes)) if hours else report.capacity
+        if hours is None:
+            return report.capacity
+        return min(report.capacity, math.floor(60 * hours / minutes))
 
-    def _hours_in_words(self, report: SiteReport, minutes: float) -> str:
-        cap = self._cap(report, minutes)
-        readings = "reading" if cap == 1 else "readings"
-        return f"{self._hours(report.site):g} hours are {cap} {readings} of {minutes:.2f} minutes"
 
-    def _limit(self, report: SiteReport) -> str:
-        hours = self._hours(report.site)
-        return f", {hours:g} hours" if hours else ", no limit of hours"
+def _in_words(hours: float, cap: int, minutes: float) -> str:
+    """That so many hours are so many readings."""
+    readings = "reading" if cap == 1 else "readings"
+    return f"{hours:g} hours are {cap} {readings} of {minutes:.2f} minutes"
 
 
 def dual_price(

@@ -181,6 +181,23 @@ def test_a_reason_names_the_hours_where_they_are_the_bound() -> None:
     assert priced["a"].reason.endswith("3.00 minutes per reading, 9 hours")
 
 
+def test_no_hours_at_a_single_site_are_no_reading() -> None:
+    told: Course = [site("a", {31: 90}, seconds=120.0), site("b", {0: 90}, seconds=30.0)], []
+    shut = Hours(site_hours=(("a", 0.0), ("elsewhere", 2.0)), floor=3)
+    assert counts(shut, told, 40) == {"a": 0, "b": 40}
+    reasons = {name: g.reason for name, g in granted(shut, told, 40).items()}
+    assert reasons["a"].endswith(
+        "2.00 minutes per reading, 0 hours; 0 hours are 0 readings of 2.00 minutes"
+    )
+    assert reasons["b"].endswith("no limit of hours")
+    assert counts(Hours(hours=0.5, site_hours=(("a", 0.0),)), told, 80) == {"a": 0, "b": 60}
+
+
+def test_a_site_has_its_hours_once() -> None:
+    with pytest.raises(ValueError, match="site_hours names 'a' 2 times: accepted is once per site"):
+        Hours(site_hours=(("a", 1.0), ("b", 1.0), ("a", 2.0)))
+
+
 def test_among_equal_optima_hours_is_even() -> None:
     told: Course = [site("a", {31: 100}), site("b", {31: 101, 3: 7}), site("c", {30: 900})], []
     assert counts(Hours(), told, 10) == {"a": 5, "b": 5, "c": 0}
