@@ -139,16 +139,17 @@ def _fit_at(
 def _fill(
     reports: Sequence[SiteReport], widths: Sequence[float], floor: int, budget: int
 ) -> list[float]:
-    """The grants clip(height * width - labels, floor, capacity) at the height of the budget.
+    """The weights clip(height * width - labels, 0, capacity) at the height of the budget.
 
-    At one height all sites between their limits have the same marginal gain.
+    At one height all sites between their limits have the same marginal gain. The height is the
+    largest at which the weights, raised to the floor, sum to no more than the budget.
     """
     caps = [r.capacity for r in reports]
     total = min(budget, sum(caps))
 
-    def at(height: float) -> list[float]:
+    def at(height: float, least: int = 0) -> list[float]:
         return [
-            min(max(height * w - r.labeled, min(floor, r.capacity)), r.capacity)
+            min(max(height * w - r.labeled, least), r.capacity)
             for r, w in zip(reports, widths, strict=True)
         ]
 
@@ -156,5 +157,5 @@ def _fill(
     high = max((r.labeled + r.capacity) / w for r, w in zip(reports, widths, strict=True) if w)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if math.fsum(at(middle)) >= total else (middle, high)
-    return at(high)
+        low, high = (low, middle) if math.fsum(at(middle, floor)) > total else (middle, high)
+    return at(low)

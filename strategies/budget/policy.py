@@ -84,6 +84,11 @@ def grants(
     weights, floors = [c.weight for c in claims], [max(floor, c.least) for c in claims]
     counts = share(weights, caps, floors, budget, rng)
     short = sum(min(floor, cap) for cap in caps) > budget
+    lows = [min(low, cap) for low, cap in zip(floors, caps, strict=True)]
+    most = [budget if c.most is None else c.most for c in claims]
+    own = exact_share(weights, most, lows, budget)  # could every site use what it claims
+    decide = len(weights) > 1 and sum(lows) < budget < sum(caps)  # whether weights do
+    equal = ", all weights are 0, so shares are equal" if decide and not any(weights) else ""
 
     def raised(i: int) -> bool:
         """Whether the floor alone gives a site what it gets."""
@@ -100,10 +105,12 @@ def grants(
             return f"; {budget} is too little for every site's floor of {floor}"
         if counts[i] == claims[i].most and claims[i].bound:
             return f"; {claims[i].bound}"
-        return f"; the floor is {floor}" if raised(i) else ""
+        if raised(i):
+            return f"; the floor is {floor}"
+        return "; others take less than their share" if counts[i] > math.ceil(own[i]) else ""
 
     return {
-        r.site: Grant(n, f"{n} of {budget}: {c.words}{limit(i)}", c.threshold)
+        r.site: Grant(n, f"{n} of {budget}: {c.words}{equal}{limit(i)}", c.threshold)
         for i, (r, c, n) in enumerate(zip(reports, claims, counts, strict=True))
     }
 

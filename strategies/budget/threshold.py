@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -53,6 +54,15 @@ class Threshold:
         for b, low, cap in zip(bins, lows, caps, strict=True):
             n = above(b, tau)
             own = tau if n >= low else level([b], [0], [cap], low)
-            words = f"{n:.1f} of its {sum(b)} unlabeled cases are more uncertain than {tau:.3f}"
-            claims.append(Claim(n, words, threshold=own))
+            words = (
+                f"about {n:.1f} of its {sum(b)} unlabeled cases are more uncertain than "
+                f"{_digits(tau)}"
+            )
+            claims.append(Claim(min(n, cap), words, threshold=own))
         return grants(reports, claims, self.floor, budget, rng)
+
+
+def _digits(tau: float) -> str:
+    """Three decimals, or as many as tell a level below 1 from 1."""
+    places = 3 if tau == 1 else max(3, 1 - math.floor(math.log10(1 - tau)))
+    return f"{tau:.{places}f}"

@@ -75,7 +75,13 @@ def test_threshold_takes_the_most_uncertain_of_all_sites() -> None:
     assert {s: g.count for s, g in floored.items()} == {"a": 10, "b": 20, "c": 4}
     assert floored["a"].threshold == pytest.approx(30.5 / 32)
     assert floored["c"].threshold == pytest.approx(0.6 / 32)  # its four most uncertain of ten
-    assert "20.0 of its 30 unlabeled cases are more uncertain than 0.953" in floored["b"].reason
+    words = "about 20.0 of its 30 unlabeled cases are more uncertain than 0.953"
+    assert floored["b"].reason == f"20 of 34: {words}"
+    sure = granted(Threshold(), ([site("a", {31: 333}), site("b", {31: 333})], []), 8)
+    assert (
+        sure["a"].reason == "4 of 8: about 4.0 of its 333 unlabeled cases are more uncertain "
+        "than 0.99962"
+    )
 
 
 def test_threshold_counts_a_capped_site_for_what_it_can_read() -> None:
@@ -110,6 +116,10 @@ def test_learning_curves_are_found_again_and_filled_to_one_marginal_gain(tell: T
     assert curves.a == {"a": pytest.approx(2.0), "b": pytest.approx(1.0)}
     # (40 + b_a) / (40 + b_b) = 2 ** (2/3) and b_a + b_b = 80: 58.2 and 21.8
     assert counts(LearningCurve(), told, 80) == {"a": 58, "b": 22}
+    floored = granted(LearningCurve(floor=1), told, 9)  # at b the ninth label gains less
+    assert {name: g.count for name, g in floored.items()} == {"a": 8, "b": 1}
+    assert floored["b"].reason.endswith("1.00 minutes per reading; the floor is 1")
+    assert granted(LearningCurve(floor=4), told, 8)["a"].reason.endswith("minutes per reading")
 
 
 def test_few_or_flat_losses_share_equally(tell: Tell) -> None:
@@ -157,6 +167,9 @@ def test_class_deficit_by_hand() -> None:
     )
     even = [replace(one, labels=(5, 0)), replace(two, labels=(0, 5))]
     assert counts(ClassDeficit(), (even, []), 20) == {"a": 10, "b": 10}
+    assert granted(ClassDeficit(), (even, []), 20)["a"].reason.endswith(
+        "deficit times cases 0.0, all weights are 0, so shares are equal"
+    )
 
 
 def test_hours_limit_the_grant_of_a_site() -> None:
