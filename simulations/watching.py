@@ -47,10 +47,11 @@ class _Lines:
         if event.step == "read":
             self.spent[task] = event.spent
         if event.step == "measured" and event.cycle >= 0:
+            unit = self.plan.study_of(task.arm, task.seed).budget.unit
             value = "not estimable" if event.value is None else f"{event.value:.3f}"
             print(
                 f"{time.monotonic() - self.began:6.0f} s  {task.arm}, seed {task.seed}: "
-                f"cycle {event.cycle + 1}, {self.spent.get(task, 0)} {_unit(self.plan)}, "
+                f"cycle {event.cycle + 1}, {self.spent.get(task, 0)} {unit}, "
                 f"AUROC {value}",
                 flush=True,
             )
@@ -67,8 +68,9 @@ def _bars(plan: Plan) -> Iterator[Watch]:
         TextColumn("{task.fields[detail]}"),
         TimeRemainingColumn(),
     )
-    rounds = plan.study_of("default", plan.seeds[0]).training.rounds_per_cycle
-    steps = {arm: cycles_of(plan.study_of(arm, plan.seeds[0])) * rounds for arm in plan.arms}
+    studies = {arm: plan.study_of(arm, plan.seeds[0]) for arm in plan.arms}
+    rounds = {arm: study.training.rounds_per_cycle for arm, study in studies.items()}
+    steps = {arm: cycles_of(study) * rounds[arm] for arm, study in studies.items()}
     with Progress(*columns) as progress:
         total = sum(steps.values()) * len(plan.seeds)
         everything = progress.add_task("all runs", total=total, detail="")
@@ -87,15 +89,13 @@ def _bars(plan: Plan) -> Iterator[Watch]:
             if event.step == "train" and not event.site:
                 progress.advance(rows[task])
                 progress.advance(everything)
-            where = f"round {event.round}/{rounds}" if event.step == "train" else event.step
+            of = f"round {event.round}/{rounds[task.arm]}"
+            where = of if event.step == "train" else event.step
             where += f" {event.site}" if event.site else ""
-            told = f"cycle {event.cycle + 1} · {where} · {spent.get(task, 0)} {_unit(plan)}"
+            spent_so_far = f"{spent.get(task, 0)} {studies[task.arm].budget.unit}"
+            told = f"cycle {event.cycle + 1} · {where} · {spent_so_far}"
             progress.update(rows[task], detail=told + value.get(task, ""))
             if event.step == "end":
                 progress.remove_task(rows[task])
 
         yield tell
-
-
-def _unit(plan: Plan) -> str:
-    return str(plan.study.get("budget", {}).get("unit", "readings"))
