@@ -7,7 +7,9 @@ reported and granted: its allocations can be recomputed, the labels that nobody 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,8 +86,11 @@ def reallocated(path: Path, policy: str, sets: Sequence[str] = ()) -> list[Recom
         sets: "key=value" of its arguments.
     Raises:
         FileNotFoundError: no ledger, or nothing begun in it.
+        PlanError: another database.
+        sqlite3.DatabaseError: no database.
         StudyError: the policy or an argument is refused.
     """
+    _refuse_other_database(path)
     ledger = Ledger.look(path)
     try:
         study = _study(ledger)
@@ -94,6 +99,20 @@ def reallocated(path: Path, policy: str, sets: Sequence[str] = ()) -> list[Recom
         return list(_cycles(ledger, study, other))
     finally:
         ledger.close()
+
+
+def _refuse_other_database(path: Path) -> None:
+    """Refuse what has no table of a ledger; `Ledger.look` says where there is no file."""
+    if not path.is_file():
+        return
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as there:
+        tables = {name for (name,) in there.execute("SELECT name FROM sqlite_master")}
+    if "runs" not in tables:
+        kind = "a site's database" if {"cases", "readings"} <= tables else "another database"
+        raise PlanError(
+            f"{path}: {kind if tables else 'an empty file'} and no ledger; accepted is the "
+            "ledger.db of a run or of a server's study"
+        )
 
 
 def _document(ledger: Ledger) -> dict[str, object]:

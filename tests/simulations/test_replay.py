@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,23 @@ def test_the_plan_keeps_what_it_had_and_nobody_misses_what_nobody_asked_for(
     assert [w for w in load([out]).warnings if "not begun" in w] == [
         "out: arm coreset, seed 1 was not begun and is left out"
     ]
+
+
+def test_a_database_that_is_no_ledger_is_refused_as_what_it_is(
+    finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.db").write_bytes(b"")
+    with sqlite3.connect(tmp_path / "else.db") as other:
+        other.execute("CREATE TABLE notes (text TEXT)")
+    for path, kind in (
+        (finished / "sites" / "site-01" / "site.db", "a site's database"),
+        (tmp_path / "else.db", "another database"),
+        (tmp_path / "empty.db", "an empty file"),
+    ):
+        done = CliRunner().invoke(app, ["replay", str(path), "--policy", "safe"])
+        assert isinstance(done.exception, PlanError)
+        assert str(done.exception).startswith(f"{path}: {kind} and no ledger; accepted is the")
+    assert (tmp_path / "empty.db").read_bytes() == b""
 
 
 @pytest.mark.parametrize(
