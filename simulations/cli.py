@@ -42,7 +42,7 @@ def simulate(
     data: Annotated[
         str, typer.Option(help="phantom, an .npz file, a .csv file or a folder with one.")
     ] = "phantom",
-    sites: Annotated[int | None, typer.Option(help="How many hospitals.")] = None,
+    sites: Annotated[int | None, typer.Option(help=cli_study.SITES)] = None,
     split: Annotated[
         str | None, typer.Option(help="iid, dirichlet:ALPHA, quantity or site.")
     ] = None,
@@ -75,13 +75,16 @@ def simulate(
     from protocol.study import load
     from simulations.arms import with_attacks
     from simulations.command import run_simulation, study_path
+    from simulations.splits import number_asked
 
     overrides = list(sets or [])
     overrides += [f"simulation.sites={sites}"] if sites is not None else []
     overrides += [f'simulation.split="{split}"'] if split is not None else []
     options = {"workers": workers, "engine": engine, "scored_on": scored_on}
     named = with_attacks(arms, attack)
-    run_simulation(load(study_path(study), overrides), data, named, seeds, out, options, form)
+    loaded = load(study_path(study), overrides)
+    asked = number_asked(loaded, overrides)
+    run_simulation(loaded, data, named, seeds, out, options, form, asked)
 
 
 @app.command()
@@ -105,6 +108,8 @@ def report(
     ] = None,
 ) -> None:
     """Write an HTML file that opens without a network, and board.html beside it for a board."""
+    if out is not None and out.is_dir():
+        raise ValueError(f"--out {out} is a folder; accepted is a file, such as {out}/report.html")
     from simulations.command import print_report
 
     print_report(runs, out)

@@ -11,6 +11,7 @@ from daemons.terminal import Format, check_format, print_json
 
 app = typer.Typer(help="Study files.", no_args_is_help=True)
 
+SITES = "How many hospitals; where the split is site, as many as the cases name."
 File = Annotated[
     str, typer.Argument(help="A study file, or the name of a committed one.", metavar="FILE")
 ]
@@ -54,18 +55,22 @@ def check(
     data: Annotated[
         str | None, typer.Option(help="Its cases: phantom, .npz, .csv or a folder.")
     ] = None,
-    sites: Annotated[int | None, typer.Option(help="How many hospitals.")] = None,
+    sites: Annotated[int | None, typer.Option(help=SITES)] = None,
     sets: Sets = None,
     form: Format = "text",
 ) -> None:
     """Validate a study; with data, say how wide its intervals will be."""
     from simulations.checking import check_study
     from simulations.command import study_path
+    from simulations.splits import check_number, number_asked
 
     check_format(form)
     overrides = list(sets or [])
     overrides += [f"simulation.sites={sites}"] if sites is not None else []
     checked = check_study(study_path(file), overrides, data)
+    if data is not None:
+        asked = number_asked(checked.study, overrides)
+        check_number(checked.study, asked, len(checked.expected) - 1)  # the last is all of them
     if form == "json":
         print_json(checked.document())
     else:

@@ -31,8 +31,20 @@ def run_simulation(
     out: Path,
     options: Mapping[str, Any],
     form: str,
+    asked: int | None = None,
 ) -> None:
-    """Simulate, then print the comparison and write the report."""
+    """Simulate, then print the comparison and write the report.
+
+    Args:
+        study: as overrides have made it.
+        data: the source of its cases.
+        arms: their names.
+        seeds: as `seed_list` takes them.
+        out: the folder of the results.
+        options: more of the plan.
+        form: text or json.
+        asked: how many sites the caller asked for, if at all.
+    """
     check_format(form)
     for name in _QUIET:
         os.environ.setdefault(name, "0")
@@ -44,7 +56,7 @@ def run_simulation(
     from simulations.simulate import simulate  # torch: only once the plan is known to be sound
 
     with watching(plan, quiet=form == "json") as watch:
-        simulate(plan, out, watch)
+        simulate(plan, out, watch, asked)
     path = write_report([out], out / "report.html")
     board = write_board([out], out / "board.html")
     if form == "json":
@@ -101,9 +113,11 @@ def seed_list(text: str, study: Study) -> list[int]:
     Raises:
         PlanError: anything else.
     """
+    accepted, backwards = "a count (5), a range (100-119) or a list (3,7)", False
     try:
         if "-" in text:
             first, last = (int(part) for part in text.split("-"))
+            backwards = last < first
             found = list(range(first, min(last, first + MOST_SEEDS) + 1))
         elif "," in text:
             found = [int(part) for part in text.split(",")]
@@ -112,7 +126,8 @@ def seed_list(text: str, study: Study) -> list[int]:
     except ValueError:
         found = []
     if not found or min(found) < 0:
-        raise PlanError(f"--seeds {text!r}: accepted is a count (5), a range (100-119) or a list")
+        why = "the range runs backwards; " if backwards else ""
+        raise PlanError(f"--seeds {text!r}: {why}accepted is {accepted}")
     if len(found) > MOST_SEEDS:
         raise PlanError(f"--seeds {text!r}: accepted are at most {MOST_SEEDS} seeds")
     return found

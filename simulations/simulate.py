@@ -26,6 +26,7 @@ from simulations.processes import die_with_parent, single_thread
 from simulations.results.records import Simulation
 from simulations.results.runs import asked_for
 from simulations.run import carry_out, digest_of
+from simulations.splits import check_number
 from strategies.chosen import check_sites, decisions
 
 Watch = Callable[[Task, Event], None]
@@ -35,11 +36,17 @@ class RunFailed(RuntimeError):
     """A run ended with an error; the others were finished."""
 
 
-def simulate(plan: Plan, out: Path, watch: Watch) -> None:
+def simulate(plan: Plan, out: Path, watch: Watch, asked: int | None = None) -> None:
     """Do every run of the plan that is not finished yet.
 
     With at least as many runs as workers each worker takes whole runs; else the sites of one run
     are spread over the workers. Neither changes a bit of any result.
+
+    Args:
+        plan: of all runs.
+        out: its folder, made or gone on with.
+        watch: is told what happens.
+        asked: how many sites the caller asked for, if at all.
 
     Raises:
         PlanError: the folder is another simulation's, or in use.
@@ -50,7 +57,9 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
     with _locked(out):
         cases = plan.cases()
         for seed in plan.seeds:
-            sites = len(rows_of(plan.study_of(plan.arms[0], seed), cases))
+            first = plan.study_of(plan.arms[0], seed)
+            sites = len(rows_of(first, cases))
+            check_number(first, asked, sites)
             for arm in plan.arms:
                 study = plan.study_of(arm, seed)
                 check_sites(study, decisions(study, allow_import=True), sites)

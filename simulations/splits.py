@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from client.cases.cases import SPLITS, Cases
 from protocol.records import Indices
+from protocol.study import Study
 
 Ints: TypeAlias = NDArray[np.int64]
 Shares: TypeAlias = NDArray[np.float64]
@@ -54,7 +56,8 @@ def split_sites(cases: Cases, how: str, sites: int, rng: np.random.Generator) ->
             stay unequal), drawn anew until every site has 20 pool cases and 2 % of the pool, or
             half the mean where that is less; "quantity", sizes log-uniform, at most 1 to 10;
             "site", the source's own column.
-        sites: how many, named site-01 and on; not read by "site", which keeps the source's names.
+        sites: how many, named site-01 and on; not read by "site", which keeps the source's names
+            (see `check_number`).
     Raises:
         SplitError: more sites than pool patients, no labels, no site column, an unknown `how`, or a
             natural site that shares a patient or has no pool.
@@ -80,6 +83,29 @@ def split_sites(cases: Cases, how: str, sites: int, rng: np.random.Generator) ->
     at = _fill(patients, at, sites, 1)
     site = at[patients.of_case]
     return {f"site-{k + 1:02d}": np.flatnonzero(site == k).astype(np.int64) for k in range(sites)}
+
+
+def check_number(study: Study, asked: int | None, found: int) -> None:
+    """Refuse another number of sites than the cases' own, where the study is split by them.
+
+    Args:
+        study: that was split.
+        asked: see `number_asked`.
+        found: how many sites the cases name.
+    Raises:
+        SplitError: another number was asked for.
+    """
+    if study.simulation.split == "site" and asked not in (None, found):
+        raise SplitError(
+            f"simulation.sites = {asked} with simulation.split = 'site': the cases name {found} "
+            f"sites; accepted is {found}, or another split"
+        )
+
+
+def number_asked(study: Study, overrides: Sequence[str]) -> int | None:
+    """How many sites a command asked for itself: a study's own number may be a mere default."""
+    keys = [override.partition("=")[0].strip() for override in overrides]
+    return study.simulation.sites if "simulation.sites" in keys else None
 
 
 def _natural(cases: Cases) -> dict[str, Indices]:

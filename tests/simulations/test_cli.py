@@ -97,6 +97,16 @@ def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., 
         (("simulate", "demo", "--arms", "entropi"), "arm 'entropi'"),
         (("simulate", "demo", "--arms", ","), "no arm"),
         (("simulate", "demo", "--seeds", "x"), "--seeds 'x'"),
+        (("simulate", "demo", "--seeds", "5-3"), "--seeds '5-3': the range runs backwards; accept"),
+        (("simulate", "demo", "--sites", "7"), "the cases name 4 sites; accepted is 4, or another"),
+        (
+            ("simulate", "demo", "--set", "simulation.sites=3"),
+            "simulation.sites = 3 with simulation.",
+        ),
+        (
+            ("study", "check", "demo", "--data", "phantom", "--sites", "7"),
+            "simulation.sites = 7 with simulation.split = 'site': the cases name 4 sites; accepted",
+        ),
         (("simulate", "demo", "--seeds", "1-99999999999"), "at most 10000 seeds"),
         (("simulate", "demo", "--seeds", "99999999999"), "at most 10000 seeds"),
         (("simulate", "demo", "--engine", "gpu"), "--engine 'gpu'"),
@@ -111,6 +121,7 @@ def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., 
         (("compare", "nowhere"), "simulation.json cannot be read (No such file or directory)"),
         (("compare",), "RUNS"),
         (("report", "nowhere"), "nowhere"),
+        (("report", "nowhere", "--out", "."), "--out . is a folder; accepted is a file"),
         (("study", "check", "missing.toml"), "missing.toml"),
         (("study", "new", "a.toml", "--name", "A"), "name = 'A': accepted is lower-case"),
         (("study", "new", "a.toml", "--name", 'a"b'), "name = 'a\"b'"),
@@ -128,6 +139,19 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(
     if done.stderr.startswith("wardround:"):
         assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_of_sites_is_taken_where_it_can_be(wardround: Callable[..., Done]) -> None:
+    check = ("study", "check", "demo", "--data", "phantom", "--format", "json")
+    for words, sites in (
+        ((), 4),
+        (("--sites", "4"), 4),
+        (("--sites", "6", "--set", "simulation.split=iid"), 6),
+    ):
+        done = wardround(*check, *words)
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["expected"]) == sites + 1
+    assert wardround("study", "check", "demo", "--sites", "6").returncode == 0  # no cases to ask
 
 
 @pytest.mark.parametrize("out", ["taken", "taken/below"])
