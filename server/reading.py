@@ -19,9 +19,11 @@ from server.federation import QuorumLost
 from server.ledger import Stage
 from server.settling import by_site
 from server.sharing import Sharing
+from strategies.budget.silence import silent
 
-_TOP_UP_SHARE = 0.25
-"""Of the deadline: how long a top-up may take."""
+SHORTER = 0.25
+"""Of the deadline: how long a top-up may take, and how long sites are waited for that read nothing
+of their last grant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Reading:
             granted = together(grants(self.c.ledger, self.cycle))
             if extra:
                 stage = Stage(self.cycle, "select", 0, TOP_UP)
-                self._wait(stage, extra, hours * _TOP_UP_SHARE)
+                self._wait(stage, extra, hours * SHORTER)
             seen = self.c.rooms.look(self.cycle, granted)
         stage = Stage(self.cycle, "close")
         replies = self.c.federation.ask_all(stage, {}, list(granted))
@@ -91,9 +93,11 @@ class Reading:
         """What was seen of the sites last, and which of those with this grant are not done.
 
         Sites that were away when their cases were to be opened are told of their grant as soon as
-        they are back.
+        they are back. Where only sites are late that left their last grant unread, and have read
+        nothing since, they hold the others up for a shorter time.
         """
         ledger, federation, rooms = self.c.ledger, self.c.federation, self.c.rooms
+        quiet = silent(self.past)
         began = ledger.time(stage) or datetime.now(UTC)
         opened = set(ledger.records(stage, Selected) or ())
         total = together(grants(ledger, self.cycle))
@@ -101,9 +105,10 @@ class Reading:
         while True:
             seen = rooms.look(self.cycle, total)
             late = [s for s in given if s not in seen or seen[s].waiting]
-            if not late or datetime.now(UTC) >= began + timedelta(hours=hours) + self.c.paused(
-                began
-            ):
+            heard = [s for s in late if s not in quiet or (s in seen and seen[s].readings)]
+            longest = hours if heard else hours * SHORTER
+            end = began + timedelta(hours=longest) + self.c.paused(began)
+            if not late or datetime.now(UTC) >= end:
                 return seen, late
             unheard = {s: given[s] for s in late if s not in opened}
             if unheard and time.monotonic() >= again:

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 from client.store.store import SiteStore
 from protocol.study import Study
+from server.reading import SHORTER
 from simulations.readers import DAY_STARTS, working_time
 from simulations.turns import readers
 
@@ -22,7 +23,8 @@ def begins(stores: Mapping[str, SiteStore], study: Study, cycle: int) -> date:
     """The day on which a cycle's cases are opened: the one after the cycle before was over.
 
     That was the day of its last reading; or, as in a real study, that of its deadline, where a site
-    had not read what it was granted by then: one whose readers are silent, or slow ones.
+    had not read what it was granted by then: one whose readers are silent, or slow ones. Sites that
+    had left their last grant unread, too, are waited for a shorter time.
 
     Args:
         stores: of all sites by name.
@@ -40,9 +42,9 @@ def days(stores: Mapping[str, SiteStore], study: Study, cycle: int) -> int:
     return (begins(stores, study, cycle + 1) - FIRST_DAY).days
 
 
-def closes(start: date, study: Study) -> str:
-    """When the deadline of a cycle that begins that day is over, as ISO 8601 in UTC."""
-    hours = min(study.reading.deadline_hours, _LONGEST)
+def closes(start: date, study: Study, share: float = 1.0) -> str:
+    """When that share of the deadline of a cycle begun that day is over, as ISO 8601 in UTC."""
+    hours = min(study.reading.deadline_hours, _LONGEST) * share
     at = datetime.combine(start, DAY_STARTS) + timedelta(hours=hours)
     return at.isoformat(timespec="milliseconds")
 
@@ -54,22 +56,36 @@ def reads_from(study: Study, site: str, cycle: int) -> bool:
 
 def _over(stores: Mapping[str, SiteStore], study: Study, cycle: int, start: date) -> date:
     """The day on which a cycle that began that day was over; the day before where nobody read."""
-    end = closes(start, study)
-    if any(_waits(store, name, study, cycle, start) for name, store in stores.items()):
-        return date.fromisoformat(end[:10])
+    late = [s for name, s in stores.items() if _late(s, name, study, cycle, start)]
+    if late:
+        share = SHORTER if all(_quiet(s, study, cycle) for s in late) else 1.0
+        return date.fromisoformat(closes(start, study, share)[:10])
     latest = max(s.readings.so_far(study.identity, cycle).latest for s in stores.values())
     last = date.fromisoformat(latest[:10]) if latest else FIRST_DAY - timedelta(days=1)
     return max(last, start - timedelta(days=1))
 
 
-def _waits(store: SiteStore, name: str, study: Study, cycle: int, start: date) -> bool:
+def _late(store: SiteStore, name: str, study: Study, cycle: int, start: date) -> bool:
     """Whether a site had cases before its readers when the deadline came."""
-    answered = store.readings.answers(study.identity, cycle)
-    opened = store.readings.opened(study.identity, cycle, probs=False)
-    if all(opening.case in answered for opening in opened):
+    if not _left(store, study, cycle):
         return False
     if not reads_from(study, name, cycle):
         return True
     hours, end = study.simulation.readers.hours_per_day, closes(start, study)
     spent = [store.readings.seconds_of(study.identity, cycle, r) for r in readers(study)]
     return any(working_time(start, hours, seconds) >= end for seconds in spent)
+
+
+def _quiet(store: SiteStore, study: Study, cycle: int) -> bool:
+    """Whether a site left all of its last grant before a cycle unread."""
+    for before in reversed(range(cycle)):
+        if store.readings.opened(study.identity, before, probs=False):
+            return not store.readings.answers(study.identity, before)
+    return False
+
+
+def _left(store: SiteStore, study: Study, cycle: int) -> bool:
+    """Whether a site has cases of a cycle that nobody has answered."""
+    answered = store.readings.answers(study.identity, cycle)
+    opened = store.readings.opened(study.identity, cycle, probs=False)
+    return any(opening.case not in answered for opening in opened)

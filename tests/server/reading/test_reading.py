@@ -86,6 +86,31 @@ def test_a_site_that_missed_its_grant_gets_it_when_it_is_back(torn: Callable[...
     assert made.books()[0]["then"]["west"].spent == 4
 
 
+def test_a_site_that_left_its_last_grant_unread_is_waited_for_a_quarter_as_long(
+    torn: Callable[..., Torn],
+) -> None:
+    def silent_west(name: str, cycle: int) -> int:
+        return 0 if name == "west" and cycle < 2 else 10**6
+
+    made = torn("reading.deadline_hours=0.0006", most=silent_west)  # 2.2 s
+    made.world.rooms.interval = 0.01
+    made.away(lambda: False)
+    made.world.run()
+    made.check()
+    ledger = made.look()
+    took = []
+    for cycle in range(2):
+        began, ended = (ledger.time(Stage(cycle, step)) for step in ("select", "deadline"))
+        assert began is not None
+        assert ended is not None
+        took.append((ended - began).total_seconds())
+    assert ledger.time(Stage(2, "deadline")) is None  # it reads again, and is done in time
+    ledger.close()
+    assert took[0] >= 2.1
+    assert 0.5 <= took[1] < 0.7 * took[0]
+    assert made.books()[2]["then"]["west"].readings > 0
+
+
 def moments(made: Torn, monkeypatch: pytest.MonkeyPatch, at: int) -> list[int]:
     """Count the moments of the first cycle's reading; die in the one with that number."""
     count = [0]
