@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Protocol
 
@@ -83,36 +84,67 @@ def grants(
     ]
     weights, floors = [c.weight for c in claims], [max(floor, c.least) for c in claims]
     counts = share(weights, caps, floors, budget, rng)
-    short = sum(min(floor, cap) for cap in caps) > budget
-    lows = [min(low, cap) for low, cap in zip(floors, caps, strict=True)]
-    most = [budget if c.most is None else c.most for c in claims]
-    own = exact_share(weights, most, lows, budget)  # could every site use what it claims
-    decide = len(weights) > 1 and sum(lows) < budget < sum(caps)  # whether weights do
-    equal = ", all weights are 0, so shares are equal" if decide and not any(weights) else ""
-
-    def raised(i: int) -> bool:
-        """Whether the floor alone gives a site what it gets."""
-        if counts[i] != floor or floor == 0:
-            return False
-        without = [*floors[:i], claims[i].least, *floors[i + 1 :]]
-        return exact_share(weights, caps, without, budget)[i] < floor
-
-    def limit(i: int) -> str:
-        """Which limit has decided the count, in words; empty where none."""
-        if counts[i] == reports[i].capacity:
-            return f"; {counts[i]} is all that it can use"
-        if short:
-            return f"; {budget} is too little for every site's floor of {floor}"
-        if counts[i] == claims[i].most and claims[i].bound:
-            return f"; {claims[i].bound}"
-        if raised(i):
-            return f"; the floor is {floor}"
-        return "; others take less than their share" if counts[i] > math.ceil(own[i]) else ""
-
+    found = _Shared(claims, [r.capacity for r in reports], caps, floor, budget, counts)
+    equal = found.equal()
     return {
-        r.site: Grant(n, f"{n} of {budget}: {c.words}{equal}{limit(i)}", c.threshold)
+        r.site: Grant(n, f"{n} of {budget}: {c.words}{equal}{found.limit(i)}", c.threshold)
         for i, (r, c, n) in enumerate(zip(reports, claims, counts, strict=True))
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """How a budget was shared, to be told in words.
+
+    Attributes:
+        claims, capacities, caps, counts: one of each per site.
+        floor, budget: as `grants` takes them.
+    """
+
+    claims: Sequence[Claim]
+    capacities: Sequence[int]
+    caps: Sequence[int]
+    floor: int
+    budget: int
+    counts: Sequence[int]
+
+    def equal(self) -> str:
+        """That no weight told the sites apart, where weights were to decide; else empty."""
+        decide = len(self.claims) > 1 and sum(self._lows()) < self.budget < sum(self.caps)
+        alike = decide and not any(c.weight for c in self.claims)
+        return ", all weights are 0, so shares are equal" if alike else ""
+
+    def limit(self, i: int) -> str:
+        """Which limit has decided a site's count; empty where none."""
+        if self.counts[i] == self.capacities[i]:
+            return f"; {self.counts[i]} is all that it can use"
+        if sum(min(self.floor, cap) for cap in self.caps) > self.budget:
+            return f"; {self.budget} is too little for every site's floor of {self.floor}"
+        if self.counts[i] == self.claims[i].most and self.claims[i].bound:
+            return f"; {self.claims[i].bound}"
+        if self._raised(i):
+            return f"; the floor is {self.floor}"
+        return "; others take less than their share" if self.counts[i] > self._own(i) else ""
+
+    def _raised(self, i: int) -> bool:
+        """Whether the floor alone gives a site what it gets."""
+        if self.counts[i] != self.floor or self.floor == 0:
+            return False
+        floors = [max(self.floor, c.least) for c in self.claims]
+        without = [*floors[:i], self.claims[i].least, *floors[i + 1 :]]
+        return self._exact(self.caps, without)[i] < self.floor
+
+    def _own(self, i: int) -> int:
+        """A site's share, rounded up, could every site use what it claims."""
+        most = [self.budget if c.most is None else c.most for c in self.claims]
+        return math.ceil(self._exact(most, self._lows())[i])
+
+    def _exact(self, caps: Sequence[int], floors: Sequence[int]) -> list[Fraction]:
+        return exact_share([c.weight for c in self.claims], caps, floors, self.budget)
+
+    def _lows(self) -> list[int]:
+        pairs = zip(self.claims, self.caps, strict=True)
+        return [min(max(self.floor, claim.least), cap) for claim, cap in pairs]
 
 
 def ordered(reports: Sequence[SiteReport]) -> list[SiteReport]:
