@@ -56,6 +56,8 @@ def simulate(plan: Plan, out: Path, watch: Watch, asked: int | None = None) -> N
     """
     with _locked(out):
         cases = plan.cases()
+        known = asked_for(out) if (out / "simulation.json").exists() else None
+        _refuse_other_data(known, cases, out)
         for seed in plan.seeds:
             first = plan.study_of(plan.arms[0], seed)
             sites = len(rows_of(first, cases))
@@ -63,8 +65,6 @@ def simulate(plan: Plan, out: Path, watch: Watch, asked: int | None = None) -> N
             for arm in plan.arms:
                 study = plan.study_of(arm, seed)
                 check_sites(study, decisions(study, allow_import=True), sites)
-        known = asked_for(out) if (out / "simulation.json").exists() else None
-        _refuse_other_data(known, cases, out)
         tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
         todo = [task for task in tasks if not task.finished()]
         plan.save(out)
@@ -180,7 +180,7 @@ def _refuse_other_data(asked: Simulation | None, cases: Cases, out: Path) -> Non
         PlanError: its images would be read with these cases' labels.
     """
     known = None if asked is None else asked.data.get("digest")
-    if known not in (None, digest_of(cases)):
+    if known is not None and known != digest_of(cases):
         raise PlanError(
             f"{out} holds a simulation of other data (digest {str(known)[:12]}, here "
             f"{digest_of(cases)[:12]}); accepted is the same data, or an empty folder"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from protocol.study import Study, parse
 from server.events import Event
+from simulations.lost import refuse_lost_sites
 from simulations.plan import PlanError, Task, plan_of
 from simulations.simulate import simulate
 
@@ -106,3 +108,30 @@ def test_a_file_replaced_by_its_namesake_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="other data"):
         simulate(more, tmp_path / "out", lambda task, event: None)
     assert {p: p.read_bytes() for p in sorted((tmp_path / "out").glob("*.json"))} == before
+
+
+def test_a_ledger_that_was_just_being_made_counts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"")
+    refuse_lost_sites(tmp_path, study(), ["site-01"])
+
+
+@pytest.mark.parametrize("lost", ["sites", "sites/site-02"])
+def test_a_run_whose_sites_are_lost_is_not_gone_on_with(lost: str, tmp_path: Path) -> None:
+    plan = plan_of(study(), data(tmp_path / "a.npz"), ["random"], [0])
+
+    def stop(task: Task, event: Event) -> None:
+        if event.step == "train" and event.cycle == 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        simulate(plan, tmp_path / "out", stop)
+    run = tmp_path / "out" / "random" / "seed-0"
+    (run / lost).rename(tmp_path / "elsewhere")
+    for _ in range(2):  # the first refusal leaves no home that would pass for one
+        with pytest.raises(PlanError, match=r"site-0\d has lost what the ledger counts of cycle 1"):
+            simulate(plan, tmp_path / "out", lambda task, event: None)
+        assert not (run / "sites" / "site-02" / "site.db").exists()
+    shutil.rmtree(run / lost, ignore_errors=True)
+    (tmp_path / "elsewhere").rename(run / lost)
+    simulate(plan, tmp_path / "out", lambda task, event: None)
+    assert json.loads((run / "run.json").read_text())["finished"]
