@@ -80,11 +80,11 @@ def simulate(
     overrides = list(sets or [])
     overrides += [f"simulation.sites={sites}"] if sites is not None else []
     overrides += [f'simulation.split="{split}"'] if split is not None else []
-    options = {"workers": workers, "engine": engine, "scored_on": scored_on}
-    named = with_attacks(arms, attack)
     loaded = load(study_path(study), overrides)
-    asked = number_asked(loaded, overrides)
-    run_simulation(loaded, data, named, seeds, out, options, form, asked)
+    options = {"workers": workers, "engine": engine, "scored_on": scored_on}
+    options["asked"] = number_asked(loaded, overrides)
+    named = with_attacks(arms, attack)
+    run_simulation(loaded, data, named, seeds, out, options, form)
 
 
 @app.command()

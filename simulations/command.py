@@ -31,20 +31,8 @@ def run_simulation(
     out: Path,
     options: Mapping[str, Any],
     form: str,
-    asked: int | None = None,
 ) -> None:
-    """Simulate, then print the comparison and write the report.
-
-    Args:
-        study: as overrides have made it.
-        data: the source of its cases.
-        arms: their names.
-        seeds: as `seed_list` takes them.
-        out: the folder of the results.
-        options: more of the plan.
-        form: text or json.
-        asked: how many sites the caller asked for, if at all.
-    """
+    """Simulate, then print the comparison and write the report."""
     check_format(form)
     for name in _QUIET:
         os.environ.setdefault(name, "0")
@@ -56,7 +44,7 @@ def run_simulation(
     from simulations.simulate import simulate  # torch: only once the plan is known to be sound
 
     with watching(plan, quiet=form == "json") as watch:
-        simulate(plan, out, watch, asked)
+        simulate(plan, out, watch)
     path = write_report([out], out / "report.html")
     board = write_board([out], out / "board.html")
     if form == "json":

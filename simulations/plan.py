@@ -20,6 +20,9 @@ from simulations.documents import SCHEMA, NotARun, begun, read, typed
 from strategies.chosen import decisions
 from strategies.query import QUERY
 
+_OF_THE_CALL = {"moved", "asked"}
+"""What a plan's file does not keep."""
+
 _LONGEST = 255
 """Letters of a file's name, one byte each in an arm's folder, that every file system takes."""
 
@@ -41,6 +44,7 @@ class Plan:
         engine: "local" or "ray".
         workers: processes; they change no bit of any result.
         moved: where the cases are now, if no longer at `source`; of this call, and not kept.
+        asked: how many sites this call asked for, if it did; not kept either.
     """
 
     study: dict[str, Any]
@@ -51,6 +55,7 @@ class Plan:
     engine: Literal["local", "ray"] = "local"
     workers: int = 1
     moved: str = ""
+    asked: int | None = None
 
     @property
     def opened(self) -> str:
@@ -139,15 +144,14 @@ class Plan:
         """
         path = out / "plan.json"
         content = read(path)
-        known = {"schema", *(field.name for field in fields(cls))} - {"moved"}
+        known = {"schema", *(field.name for field in fields(cls))} - _OF_THE_CALL
         if strange := sorted(content.keys() - known):
             raise NotARun(f"{path}: {strange[0]} is no key that this wardround knows of a plan")
         return typed(TypeAdapter(cls), content, path)
 
     def _document(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(json.dumps({"schema": SCHEMA, **asdict(self)}))
-        content.pop("moved")
-        return content
+        return {key: value for key, value in content.items() if key not in _OF_THE_CALL}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from simulations.arrivals import arrivals
 from simulations.attacks.place import attacker, plant
 from simulations.attacks.success import backdoor_success, is_backdoor
 from simulations.hospitals import Hospitals, admit, rows_of
-from simulations.lost import refuse_lost_sites
 from simulations.oracle import Oracle
 from simulations.people import SimulatedRooms
 from simulations.plan import Plan, Task, write_json, write_text
@@ -35,18 +34,13 @@ Engine = Callable[[Hospitals, Assignment], None]
 
 
 def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Notify) -> None:
-    """Run, or go on with, one arm and seed; a finished one is left as it is.
-
-    Raises:
-        PlanError: its sites have lost what was done already.
-    """
+    """Run, or go on with, one arm and seed; a finished one is left as it is."""
     if task.finished():
         return
     began = time.monotonic()
     study = plan.study_of(task.arm, task.seed)
     weights = initial_arrays(study)
     rows = rows_of(study, cases)
-    refuse_lost_sites(task.folder, study, list(rows))
     task.folder.mkdir(parents=True, exist_ok=True)
     full = Arm.parse(task.arm).full
     oracle = Oracle(cases, rows, 0 if full else _allowance(study))

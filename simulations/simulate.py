@@ -21,6 +21,7 @@ from simulations.arms import FULL
 from simulations.documents import SCHEMA
 from simulations.failures import Logs
 from simulations.hospitals import Hospitals, rows_of
+from simulations.lost import refuse_lost_sites
 from simulations.plan import Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
 from simulations.results.records import Simulation
@@ -36,20 +37,15 @@ class RunFailed(RuntimeError):
     """A run ended with an error; the others were finished."""
 
 
-def simulate(plan: Plan, out: Path, watch: Watch, asked: int | None = None) -> None:
+def simulate(plan: Plan, out: Path, watch: Watch) -> None:
     """Do every run of the plan that is not finished yet.
 
     With at least as many runs as workers each worker takes whole runs; else the sites of one run
     are spread over the workers. Neither changes a bit of any result.
 
-    Args:
-        plan: of all runs.
-        out: its folder, made or gone on with.
-        watch: is told what happens.
-        asked: how many sites the caller asked for, if at all.
-
     Raises:
-        PlanError: the folder is another simulation's, or in use.
+        PlanError: the folder is another simulation's, or in use, or a run's sites have lost what
+            was done already.
         NotARun: what stands in the folder is damaged or another version's; nothing is written.
         CasesError, SplitError, StudyError: what is asked does not fit the data.
         RunFailed: a run died.
@@ -61,7 +57,7 @@ def simulate(plan: Plan, out: Path, watch: Watch, asked: int | None = None) -> N
         for seed in plan.seeds:
             first = plan.study_of(plan.arms[0], seed)
             sites = len(rows_of(first, cases))
-            check_number(first, asked, sites)
+            check_number(first, plan.asked, sites)
             for arm in plan.arms:
                 study = plan.study_of(arm, seed)
                 check_sites(study, decisions(study, allow_import=True), sites)
@@ -81,8 +77,11 @@ def _one(plan: Plan, cases: Cases, task: Task, workers: int, watch: Watch) -> No
     """One run.
 
     Raises:
+        PlanError: its sites have lost what was done already.
         RunFailed: sites failed; it says of the first of them what, and where all of it stands.
     """
+    study = plan.study_of(task.arm, task.seed)
+    refuse_lost_sites(task.folder, study, list(rows_of(study, cases)))
     logs = Logs(task.folder / "sites")
     try:
         _begin(plan, cases, task, workers, watch)
