@@ -18,6 +18,7 @@ _SECONDS = tuple(60 * minutes for minutes in MINUTES)
 
 CELLS: Mapping[str, tuple[str, ...]] = {
     "selectors": (),
+    "further": (),
     "shares": ("audit.patients=0.15", "audit.grant=0.1", "budget.exploration=0.1"),
     "budgets": ("budget.exploration=0.1", "simulation.readers.seconds=60.0"),
     "minutes": ("budget.exploration=0.1",),
@@ -43,6 +44,8 @@ CELLS: Mapping[str, tuple[str, ...]] = {
 
 ABOUT: Mapping[str, str] = {
     "selectors": "no audit and no exploration share: every label of the budget is the strategy's",
+    "further": "as selectors: arms that the screen put first and that were confirmed after the "
+    "others, with `random` and `ward` run anew beside them",
     "shares": "the product's own shares: 15 % of patients and 10 % of grants audit, 10 % explores",
     "budgets": "budget policies: a tenth explores, every reading takes a minute",
     "minutes": "budget policies: a tenth explores, readings take 0.5, 1 or 2 minutes by site",
