@@ -6,7 +6,6 @@ that the server has in any case, and a case with its right label in hand.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,9 +125,9 @@ def runs_of(out: Path) -> list[tuple[str, int]]:
 
     Raises:
         PlanError: there is no simulation.
+        NotARun: its plan is damaged or another version's.
     """
-    try:
-        plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PlanError(f"{out}: no simulation; accepted is a folder of `simulate`") from None
-    return [(arm, seed) for arm in plan["arms"] for seed in plan["seeds"] if arm != "full"]
+    if not (out / "plan.json").is_file():
+        raise PlanError(f"{out}: no simulation; accepted is a folder of `simulate`")
+    plan = Plan.load(out)
+    return [(arm, seed) for arm in plan.arms for seed in plan.seeds if arm != "full"]
