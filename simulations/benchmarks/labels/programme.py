@@ -34,10 +34,29 @@ _SCREENED = (
     "federated-typiclust",
     "powerbald+network.dropout=0.2",
     *BALANCED,
+    "bald+network.dropout=0.2",
+    "batchbald+network.dropout=0.2",
+    "stochastic",
+    "threshold-random",
+    "cost-aware",
 )
 """Arms of the screen, those first that matter most; what the table lacks is left out."""
 
-POLICIES = ("safe", "proportional", "uncertainty-mass", "threshold", "learning-curve", "hours")
+POLICIES = (
+    "safe",
+    "proportional",
+    "uncertainty-mass",
+    "threshold",
+    "learning-curve",
+    "hours",
+    "neyman",
+    "ucb",
+    "thompson",
+    "worst-site",
+    "class-deficit",
+    "coverage-deficit",
+)
+"""Policies that are held against uniform, the one that moves budget only for a reason first."""
 
 THRIFTY = 'safe+budget.arguments.minutes="always"+budget.arguments.power=1.0'
 """Safe where a cheaper reading counts from the first measured times on, in full."""
