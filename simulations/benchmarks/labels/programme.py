@@ -54,7 +54,6 @@ POLICIES = (
     "thompson",
     "worst-site",
     "class-deficit",
-    "coverage-deficit",
 )
 """Policies that are held against uniform, the one that moves budget only for a reason first."""
 
@@ -81,6 +80,8 @@ def everything() -> list[Job]:
     jobs += screen(("A",), range(5), strategies(few[:4]), "shares")
     jobs += screen(("C",), PAIRED, against_uniform(POLICIES), "budgets")
     jobs += screen(("C",), PAIRED, against_uniform((*POLICIES, THRIFTY)), "minutes")
+    clustered = against_uniform(["coverage-deficit"], "federated-typiclust")
+    jobs += screen(("C",), PAIRED, clustered, "budgets")
     jobs += screen(("B", "A"), PAIRED, against_uniform(POLICIES[:1]), "budgets")
     jobs += screen(("B", "A"), PAIRED, against_uniform((*POLICIES[:1], THRIFTY)), "minutes")
     return jobs
