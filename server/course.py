@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from protocol.records import CycleRecord, GlobalState, SiteEvaluation
@@ -14,6 +14,7 @@ from server.gain import compared
 from server.reading import Reading
 from server.settling import last_call, settled
 from server.training import losses, trained
+from strategies.budget.silence import silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
     """Run the study, or go on with it, and yield each milestone once it is committed.
 
     It ends when the budget is spent, when no site can use more, or when a cycle passed without a
-    single reading and nobody was away. Before that, sites that were away when a cycle closed have
-    a last while to come to account; what they give back may pay for another cycle. Stopping advice
-    is recorded and ends nothing.
+    single reading, nobody was away, and nobody is left to be asked instead. Before that, sites that
+    were away when a cycle closed have a last while to come to account; what they give back may pay
+    for another cycle. Stopping advice is recorded and ends nothing.
     """
     yield Milestone(None, dict(evaluated(c, 0, 0, first)))
     past: list[CycleRecord] = []
@@ -47,8 +48,7 @@ def course(c: Coordination, first: GlobalState) -> Iterator[Milestone]:
         past.append(record)
         rounds = tuple(losses(c.ledger, c.study, record.cycle))
         yield Milestone(record, measured, rounds)
-        idle = not any(p.readings or p.waiting for p in record.progress.values())
-        if idle and not last_call(c, past):
+        if _idle(record) and not _unasked(past) and not last_call(c, past):
             break
     if past and c.study.stopping.gain == "end":
         compared(c, past[-1].cycle, first)
@@ -88,6 +88,23 @@ def _cycle(
     if c.study.stopping.gain == "cycle":
         compared(c, cycle, first)
     return record, state, dict(measured)
+
+
+def _idle(record: CycleRecord) -> bool:
+    """Whether nobody read in a cycle, nor has anything before them still."""
+    return not any(p.readings or p.waiting for p in record.progress.values())
+
+
+def _unasked(past: Sequence[CycleRecord]) -> bool:
+    """Whether a site that reads was asked for nothing in the last cycle, so that it may be next.
+
+    Once after every cycle with readings: a policy may never ask it.
+    """
+    last, quiet = past[-1], silent(past)
+    if len(past) > 1 and _idle(past[-2]):
+        return False
+    asked = {site for site, grant in last.grants.items() if grant.count}
+    return any(r.capacity for s, r in last.reports.items() if s not in asked and s not in quiet)
 
 
 def _spent(past: list[CycleRecord]) -> int:

@@ -28,9 +28,14 @@ STUDY: dict[str, Any] = {
 }
 
 
-def cycles(out: Path, deadline_hours: float = 336, **simulation: Any) -> list[dict[str, Any]]:
-    reading = {"deadline_hours": deadline_hours}
-    content = STUDY | {"reading": reading, "simulation": STUDY["simulation"] | simulation}
+def cycles(
+    out: Path, deadline_hours: float = 336, total: int = 24, **simulation: Any
+) -> list[dict[str, Any]]:
+    content = STUDY | {
+        "reading": {"deadline_hours": deadline_hours},
+        "budget": STUDY["budget"] | {"total": total},
+        "simulation": STUDY["simulation"] | simulation,
+    }
     plan = plan_of(parse(content), "phantom", ["random"], [0])
     simulate(plan, out, lambda task, event: None)
     lines = (out / "random" / "seed-0" / "cycles.jsonl").read_text().splitlines()
@@ -73,6 +78,14 @@ def test_no_policy_pours_into_a_silent_site(tmp_path: Path, policy: str) -> None
 def test_a_study_whose_readers_are_all_silent_ends(tmp_path: Path) -> None:
     found = cycles(tmp_path, silent={"site-01": 1, "site-02": 1})
     assert [sum(c["spent"].values()) for c in found] == [8, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["site-01", "site-02"])
+def test_the_last_reading_of_a_budget_goes_to_who_reads(tmp_path: Path, name: str) -> None:
+    found = cycles(tmp_path, total=17, silent={name: 2})  # one of the two draws it, and is silent
+    assert sum(sum(c["spent"].values()) for c in found) == 17
+    assert len(found) == (4 if found[2]["granted"][name] else 3)
 
 
 @pytest.mark.slow
