@@ -139,8 +139,9 @@ def runs_of(lines: Sequence[Mapping[str, Any]]) -> Runs:
 def alike(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], int]:
     """The lines that began as the newest of their seed did, to the last bit, and how many did not.
 
-    Cases, first weights and the metrics of the first weights must be equal; so must those after the
-    first labels, for runs that train alike and share the first budget alike.
+    Cases and the metrics of the first weights must be equal (their hash is of the layers' names,
+    too, which a layer of dropout moves); so must the metrics after the first labels, for runs that
+    train alike and share the first budget alike.
     """
     newest: dict[tuple[Any, ...], str] = {}
     for line in sorted(lines, key=lambda x: str(x["when"]), reverse=True):
@@ -152,7 +153,7 @@ def alike(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], 
 
 def _beginnings(line: Mapping[str, Any]) -> list[tuple[tuple[Any, ...], str]]:
     """What must be equal between arms of a seed: before any label, and after the first ones."""
-    first = [line["cases"], line["weights"], trimmed(line["cycles"][0])["metrics"]]
+    first = [line["cases"], trimmed(line["cycles"][0])["metrics"]]
     found: list[tuple[tuple[Any, ...], str]] = [((line["seed"],), repr(first))]
     if not is_bound(line["arm"]) and not set("+@") & set(line["arm"]):
         then = [trimmed(line["cycles"][1])["metrics"], line["cycles"][1]["labels"]]

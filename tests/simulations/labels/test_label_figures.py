@@ -52,12 +52,17 @@ def test_costs_by_hand(two_arms: Lines) -> None:
 
 def test_a_run_that_began_otherwise_is_left_out_and_counted(two_arms: Lines) -> None:
     lines = two_arms
-    lines[1]["weights"] = "another network"
+    lines[1]["cycles"][0] = lines[1]["cycles"][1] | {"cycle": -1}  # another network
     lines[1]["when"] = "2025-01-01T00:00:00+00:00"  # older than the rest of its seed
     kept, left_out = alike(lines)
     assert left_out == 1
     assert lines[1] not in kept
     assert figures(TRACKS["A"], lines).left_out == 1
+
+
+def test_a_layer_without_weights_leaves_a_run_in_its_table(two_arms: Lines) -> None:
+    two_arms[1]["weights"] = "the same numbers under other names of layers"
+    assert alike(two_arms)[1] == 0
 
 
 def test_what_newer_records_tell_besides_leaves_older_runs_comparable(two_arms: Lines) -> None:
