@@ -17,7 +17,7 @@ from simulations.hospitals import rows_of, site_key
 from strategies.chosen import check_sites, decisions
 from strategies.metrics.table import METRICS
 from strategies.metrics.widths import expected_half_width
-from strategies.stopping.mute import mute
+from strategies.stopping.mute import mute_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ class Checked:
             f"{study.budget.total} {study.budget.unit} by {study.budget.policy}",
         ]
         lines += [f"  {words}" for words in plan_words(study)]
-        private, share = study.privacy is not None, study.budget.exploration
-        if why := mute(study.stopping.rule, private=private, exploration=share):
+        if why := mute_in(study):
             lines.append(f"  stopping.rule {study.stopping.rule} will not advise: {why}")
         if self.expected:
             lines.append("expected half-widths of the 95 % intervals when the budget is spent:")

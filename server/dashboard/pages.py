@@ -24,7 +24,7 @@ from server.study_folder import StudyFolder
 from server.summary import summary
 from strategies.metrics.combine import as_json, combine
 from strategies.metrics.table import METRICS
-from strategies.stopping.mute import mute
+from strategies.stopping.mute import mute_in
 
 SHOWN = ("auroc", "balanced_accuracy", "log_loss", "brier")
 """Metrics with a column on a study's page; its JSON twin holds all."""
@@ -77,13 +77,14 @@ def study(paths: ServerPaths, identity: str) -> dict[str, Any] | None:
         found = _row(paths, row)
         content: dict[str, Any] = {"at": _at(), "study": found, "alarms": _alarms(registry)}
         folder = StudyFolder(paths.studies / row.folder)
+        asked = folder.study()
+        content["mute"] = mute_in(asked)
         with looked_into(folder) as ledger:
-            content["mute"] = _mute(folder.study())
-            content["cycles"] = [] if ledger is None else list(_cycles(ledger, folder.study()))
+            content["cycles"] = [] if ledger is None else list(_cycles(ledger, asked))
             content["sites"] = _sites(registry, row, found["cycle"], content["cycles"])
             content["names"] = [METRICS[name].label for name in SHOWN]
-            content["metrics"] = [] if ledger is None else list(_metrics(ledger, folder.study()))
-            content["gains"] = [] if ledger is None else list(_gains(ledger, folder.study()))
+            content["metrics"] = [] if ledger is None else list(_metrics(ledger, asked))
+            content["gains"] = [] if ledger is None else list(_gains(ledger, asked))
         return content
 
 
@@ -153,12 +154,6 @@ def _cycles(ledger: Ledger, study: Study) -> Iterator[dict[str, Any]]:
             past.append(record(ledger, cycle, told))
             advice = rule_of(study).advise(past)
         yield {"cycle": cycle, "grants": rows, "words": _words(told), "advice": advice}
-
-
-def _mute(study: Study) -> str:
-    """Why the study's stopping rule will never speak; empty where it may."""
-    private, share = study.privacy is not None, study.budget.exploration
-    return mute(study.stopping.rule, private=private, exploration=share)
 
 
 def _words(told: Mapping[str, SiteProgress]) -> str:

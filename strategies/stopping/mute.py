@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from protocol.study import Study
+
+
+def mute_in(study: Study) -> str:
+    """Why a study's rule has nothing to look at; see `mute`."""
+    private, share = study.privacy is not None, study.budget.exploration
+    return mute(study.stopping.rule, private=private, exploration=share)
+
 
 def mute(rule: str, *, private: bool, exploration: float) -> str:
     """Why a rule has nothing to look at, in words; empty where it has.
