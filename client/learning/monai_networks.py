@@ -16,7 +16,7 @@ from monai.networks.nets.resnet import ResNet as MonaiResNet
 from monai.networks.nets.resnet import ResNetBlock
 from torch import Tensor, nn
 
-from client.learning.randomness import Dropout
+from client.learning.randomness import Dropout, followed
 from protocol.networks import DenseNet, EfficientNet, ResNet
 
 Image = tuple[int, int, int]
@@ -81,8 +81,7 @@ def resnet(network: ResNet, image: Image, classes: int) -> nn.Module:
         no_max_pool=min(image[1:]) < TINY,
         bias_downsample=False,
     )
-    if network.dropout and net.fc is not None:
-        net.fc = nn.Sequential(Dropout(network.dropout), net.fc)  # type: ignore[assignment]  # MONAI only calls it
+    net.avgpool = followed(net.avgpool, network.dropout)  # type: ignore[assignment]  # MONAI only calls it
     return net
 
 
@@ -104,10 +103,8 @@ def densenet(network: DenseNet, image: Image, classes: int) -> nn.Module:
         net.features.conv0 = stem
     if min(image[1:]) < TINY:
         net.features.pool0 = nn.Identity()
-    if network.dropout:
-        net.class_layers.out = nn.Sequential(
-            Dropout(network.dropout), net.class_layers.get_submodule("out")
-        )
+    flatten = net.class_layers.get_submodule("flatten")
+    net.class_layers.flatten = followed(flatten, network.dropout)
     return net
 
 

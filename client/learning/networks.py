@@ -2,7 +2,8 @@
 
 Every network that normalises does it with GroupNorm, so that a case never depends on its batch;
 none changes anything in place or adds residuals so, so that per-sample gradients exist (Opacus);
-each has at most one dropout, right before its one linear layer.
+each has at most one dropout, right before its last linear layer, and with or without it the same
+names of weights: models that differ in it alone begin from the same ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from client.learning.halving import Halved
-from client.learning.randomness import Dropout
+from client.learning.randomness import Dropout, followed
 from protocol.networks import MLP, DenseNet, EfficientNet, Network, ResNet, TinyCNN
 from protocol.seeds import Purpose, generator
 from protocol.study import Study
@@ -89,8 +90,7 @@ def _tiny_cnn(network: TinyCNN, image: Image, classes: int) -> nn.Module:
         layers += [Halved()] if pool else []
         layers.append(nn.ReLU())
         channels = width
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    layers += [Dropout(network.dropout)] if network.dropout else []
+    layers += [nn.AdaptiveAvgPool2d(1), followed(nn.Flatten(), network.dropout)]
     return nn.Sequential(*layers, nn.Linear(channels, classes))
 
 
@@ -101,5 +101,5 @@ def _mlp(network: MLP, image: Image, classes: int) -> nn.Module:
     for hidden in network.hidden:
         layers += [nn.Linear(width, hidden), nn.ReLU()]
         width = hidden
-    layers += [Dropout(network.dropout)] if network.dropout else []
+    layers[-1] = followed(layers[-1], network.dropout)
     return nn.Sequential(*layers, nn.Linear(width, classes))

@@ -34,6 +34,14 @@ class Dropout(nn.Dropout):
         return x * keep / (1 - self.p)
 
 
+def followed(layer: nn.Module, rate: float) -> nn.Module:
+    """A layer without weights, with dropout behind it where the rate is above 0.
+
+    Within the layer's own place: the names of the weights after it do not depend on the rate.
+    """
+    return nn.Sequential(layer, Dropout(rate)) if rate else layer
+
+
 @contextmanager
 def seeded_dropout(module: nn.Module, generator: torch.Generator) -> Iterator[None]:
     """Within the block, every dropout mask of the module comes from `generator`."""

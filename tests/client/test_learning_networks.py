@@ -79,7 +79,18 @@ def test_last_linear_is_the_end_and_dropout_stands_right_before_it(row: str) -> 
     wanted = 1 if "dropout" in row or row == "efficientnet" else 0
     assert len(dropouts(module)) == wanted == len([m for m in seen if m == "dropped"])
     if wanted:
-        assert seen["dropped"] is seen["given"]
+        assert torch.equal(seen["dropped"].flatten(1), seen["given"])
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.endswith("with dropout")])
+def test_dropout_changes_neither_the_names_of_the_weights_nor_the_first_ones(row: str) -> None:
+    first = {}
+    for rate in (0.0, 0.3):
+        torch.manual_seed(7)
+        module = build(ROWS[row].model_copy(update={"dropout": rate}), (1, 28, 28), 2)
+        first[rate] = module.state_dict()
+    assert list(first[0.0]) == list(first[0.3])
+    assert all(torch.equal(first[0.0][name], first[0.3][name]) for name in first[0.0])
 
 
 def test_a_module_without_a_linear_layer_is_refused() -> None:
