@@ -116,7 +116,8 @@ class Plan:
 
         Raises:
             NotARun: the plan that is there is damaged or another version's.
-            PlanError: the folder holds another simulation, or something else.
+            PlanError: the folder holds another simulation, or something else, or a folder of its
+                own that one of these arms would have, too.
         """
         content = self._document()
         path = out / "plan.json"
@@ -130,6 +131,7 @@ class Plan:
                     )
             for key in ("arms", "seeds"):
                 content[key] = list(dict.fromkeys([*known[key], *content[key]]))
+            _check_folders(content["arms"])
         elif out.exists() and any(p.name != ".lock" for p in out.iterdir()):
             raise PlanError(f"{out} is not empty and no simulation; accepted is an empty folder")
         out.mkdir(parents=True, exist_ok=True)
@@ -190,7 +192,7 @@ def plan_of(
     Raises:
         StudyError: an arm names nothing, or a choice of the study's own cannot be: an arm that
             makes another one leaves its arguments out, and nobody would hear of them.
-        PlanError: no arm or no seed, or an arm too long to be a folder's name.
+        PlanError: no arm or no seed, an arm too long to be a folder's name, or two of one folder.
     """
     if not arms or not seeds:
         raise PlanError("a simulation of no arm or no seed: accepted is at least one of each")
@@ -198,8 +200,8 @@ def plan_of(
     plan = Plan(
         document(study), source, tuple(dict.fromkeys(arms)), tuple(dict.fromkeys(seeds)), **more
     )
+    _check_folders(plan.arms)
     for arm in plan.arms:
-        _check_folder(arm)
         _check_attack(plan, arm)
         decisions(plan.study_of(arm, plan.seeds[0]), allow_import=True)
     return plan
@@ -211,12 +213,21 @@ def choose(table: dict[str, Any], key: str, name: str) -> None:
     table.update({key: name, "arguments": kept})
 
 
-def _check_folder(arm: str) -> None:
-    if (length := len(folder_name(arm))) > _LONGEST:
-        raise PlanError(
-            f"arm {arm[:40] + '...'!r} has {length} letters; accepted is at most {_LONGEST}, which "
-            "its folder's name may have"
-        )
+def _check_folders(arms: Sequence[str]) -> None:
+    """Refuse arms whose runs could not each have a folder."""
+    names: dict[str, str] = {}
+    for arm in arms:
+        folder = folder_name(arm)
+        if len(folder) > _LONGEST:
+            raise PlanError(
+                f"arm {arm[:40] + '...'!r} has {len(folder)} letters; accepted is at most "
+                f"{_LONGEST}, which its folder's name may have"
+            )
+        if (other := names.setdefault(folder, arm)) != arm:
+            raise PlanError(
+                f"arms {other!r} and {arm!r} would share the folder {folder}; "
+                "accepted are arms that differ in more than what a folder's name cannot hold"
+            )
 
 
 def _check_attack(plan: Plan, arm: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from protocol.study import Study, StudyError, load
@@ -60,3 +62,14 @@ def test_an_arm_that_can_be_no_folder_is_refused_before_anything_is_written() ->
     plan(study(), "default+name=" + "a" * 30)
     with pytest.raises(PlanError, match=r"has 256 letters; accepted is at most 255"):
         plan(study(), base + "a" * (256 - len(base)))
+
+
+def test_two_arms_of_one_folder_are_refused_in_one_call_and_in_two(tmp_path: Path) -> None:
+    one, other = (f'default+simulation.silent={{"{site}"=1}}' for site in ("Köln", "Kéln"))
+    with pytest.raises(PlanError, match=r"would share the folder default\+simulation.silent="):
+        plan(study(), one, other)
+    plan(study(), one).save(tmp_path)
+    before = (tmp_path / "plan.json").read_bytes()
+    with pytest.raises(PlanError, match="would share the folder"):
+        plan(study(), other).save(tmp_path)
+    assert (tmp_path / "plan.json").read_bytes() == before
