@@ -24,8 +24,12 @@ def attack(
         typer.Argument(help="Folder of `simulate`, whose report then shows it."),
     ] = None,
     data: Annotated[
-        str, typer.Option(help="Of reconstruction: gray 28 x 28 images, as the pneumonia study's.")
-    ] = "phantom",
+        str,
+        typer.Option(
+            help="Of reconstruction: gray 28 x 28 images, as the pneumonia study's; the phantom if "
+            "not given. Of membership: where the cases of RUN are now, if they have moved."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of canaries.")] = 0,
     fault: Annotated[
         str, typer.Option(help="Of canaries, to see it found: noise (halved) or clipping (off).")
@@ -35,16 +39,16 @@ def attack(
 ) -> None:
     """Attack patients' privacy: canaries, membership in a model, images from updates."""
     check_format(form)
-    _check(kind, fault, run)
+    _check(kind, fault, run, data)
     from simulations.results.compare import compare
 
     results = None if run is None else compare([run])  # no run is refused before the work
     if kind == "canaries":
         told = _canaries(seed, fault)
     elif kind == "membership":
-        told = _membership(cast("Path", run))  # `_check` has refused none
+        told = _membership(cast("Path", run), data)  # `_check` has refused none
     else:
-        told = _reconstruction(data, steps)
+        told = _reconstruction(data or "phantom", steps)
     if run is not None and results is not None:
         from simulations.attacks.privacy.told import keep, kept
         from simulations.results.report import render, written
@@ -54,12 +58,12 @@ def attack(
     _show(told, form)
 
 
-def _check(kind: str, fault: str, run: Path | None) -> None:
+def _check(kind: str, fault: str, run: Path | None, data: str) -> None:
     """Refuse what there is not, before anything slow is imported.
 
     Raises:
-        ValueError: another attack, another fault, a fault of another attack than canaries, or
-            membership in no run.
+        ValueError: another attack, another fault, a fault of another attack than canaries, data of
+            canaries, which are drawn, or membership in no run.
     """
     if kind not in KINDS:
         raise ValueError(f"attack {kind!r}: accepted is one of {', '.join(KINDS)}")
@@ -67,6 +71,8 @@ def _check(kind: str, fault: str, run: Path | None) -> None:
         raise ValueError(f"--fault {fault!r}: accepted is noise or clipping")
     if fault and kind != "canaries":
         raise ValueError(f"--fault {fault!r} with {kind}: accepted with canaries alone")
+    if data and kind == "canaries":
+        raise ValueError(f"--data {data!r} with canaries: accepted with the other two, not these")
     if run is None and kind == "membership":
         raise ValueError("membership without RUN: accepted is a folder of `simulate`")
 
@@ -87,11 +93,12 @@ def _canaries(seed: int, fault: str) -> Titled:
     return of_audit(found)
 
 
-def _membership(run: Path) -> Titled:
+def _membership(run: Path, data: str) -> Titled:
     from simulations.attacks.privacy.membership import membership, runs_of
     from simulations.attacks.privacy.told import of_membership
 
-    return of_membership([(arm, seed, membership(run, arm, seed)) for arm, seed in runs_of(run)])
+    found = [(arm, seed, membership(run, arm, seed, data)) for arm, seed in runs_of(run)]
+    return of_membership(found)
 
 
 def _reconstruction(data: str, steps: int) -> Titled:

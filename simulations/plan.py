@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +61,19 @@ class Plan:
     def opened(self) -> str:
         """Where the cases are opened."""
         return self.moved or self.source
+
+    def moved_to(self, source: str) -> Plan:
+        """The plan with its cases where they are now; itself where they have not moved.
+
+        Raises:
+            PlanError: they have, and no source is given.
+        """
+        gone = self.source != "phantom" and not Path(self.source).exists()
+        if gone and not source:
+            raise PlanError(
+                f"the cases are not at {self.source!r}; accepted is --data with their place now"
+            )
+        return replace(self, moved=source)
 
     def study_of(self, arm: str, seed: int) -> Study:
         """The study that an arm runs with a seed.

@@ -66,11 +66,7 @@ def plan_again(run: Path, arms: Sequence[str], source: str = "", workers: int = 
         engine=plan.engine,
         workers=workers,
     )
-    if not source and plan.source != "phantom" and not Path(plan.source).exists():
-        raise PlanError(
-            f"{run}: its cases are not at {plan.source!r}; accepted is --data with their place now"
-        )
-    return replace(added, study=plan.study, moved=source)
+    return replace(added, study=plan.study).moved_to(source)
 
 
 def reallocated(path: Path, policy: str, sets: Sequence[str] = ()) -> list[Recomputed]:

@@ -27,8 +27,9 @@ from simulations.attacks.success import backdoor_success, is_backdoor
 from simulations.hospitals import Hospitals, admit, rows_of
 from simulations.oracle import Oracle
 from simulations.people import SimulatedRooms
-from simulations.plan import Plan, Task, write_json, write_text
+from simulations.plan import Plan, PlanError, Task, write_json, write_text
 from simulations.record import Record
+from simulations.results.records import Simulation
 
 Engine = Callable[[Hospitals, Assignment], None]
 
@@ -147,6 +148,20 @@ def _account(plan: Plan, task: Task, study: Study, weights: str, cases: Cases) -
 def digest_of(cases: Cases) -> str:
     """The cases' digest, computed once for all runs on them: it reads every pixel."""
     return cases.digest
+
+
+def refuse_other_data(asked: Simulation | None, cases: Cases, out: Path) -> None:
+    """Refuse a folder whose runs had other cases, as when a file was replaced by its namesake.
+
+    Raises:
+        PlanError: its images would be read with these cases' labels.
+    """
+    known = None if asked is None else asked.data.get("digest")
+    if known is not None and known != digest_of(cases):
+        raise PlanError(
+            f"{out} holds a simulation of other data (digest {str(known)[:12]}, here "
+            f"{digest_of(cases)[:12]}); accepted is the same data, or an empty folder"
+        )
 
 
 def _versions() -> dict[str, str]:

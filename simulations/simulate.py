@@ -26,7 +26,7 @@ from simulations.plan import Plan, PlanError, Task, write_json
 from simulations.processes import die_with_parent, single_thread
 from simulations.results.records import Simulation
 from simulations.results.runs import asked_for
-from simulations.run import carry_out, digest_of
+from simulations.run import carry_out, digest_of, refuse_other_data
 from simulations.splits import check_number
 from strategies.chosen import check_sites, decisions
 
@@ -53,7 +53,7 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
     with _locked(out):
         cases = plan.cases()
         known = asked_for(out) if (out / "simulation.json").exists() else None
-        _refuse_other_data(known, cases, out)
+        refuse_other_data(known, cases, out)
         for seed in plan.seeds:
             first = plan.study_of(plan.arms[0], seed)
             sites = len(rows_of(first, cases))
@@ -170,20 +170,6 @@ def _child(plan: Plan, cases: Cases, task: Task, events: Connection) -> None:
         (task.folder / "run.log").write_text(traceback.format_exc(), encoding="utf-8")
         events.send(Event(f"failed: {error}", 0))
         raise SystemExit(1) from None
-
-
-def _refuse_other_data(asked: Simulation | None, cases: Cases, out: Path) -> None:
-    """Refuse a folder whose runs had other cases, as when a file was replaced by its namesake.
-
-    Raises:
-        PlanError: its images would be read with these cases' labels.
-    """
-    known = None if asked is None else asked.data.get("digest")
-    if known is not None and known != digest_of(cases):
-        raise PlanError(
-            f"{out} holds a simulation of other data (digest {str(known)[:12]}, here "
-            f"{digest_of(cases)[:12]}); accepted is the same data, or an empty folder"
-        )
 
 
 def _describe(plan: Plan, cases: Cases, out: Path, known: Simulation | None) -> None:

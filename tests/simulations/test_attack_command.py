@@ -117,6 +117,9 @@ def test_attack_membership_as_json_says_the_same(attack: Attack, run: Path) -> N
         (("canaries", "--fault", "nois"), "--fault 'nois': accepted is noise or clipping"),
         (("membership", "run", "--fault", "noise"), "accepted with canaries alone"),
         (("membership",), "membership without RUN"),
+        (("canaries", "--data", "small.npz"), "accepted with the other two, not these"),
+        (("membership", "run", "--data", "missing.npz"), "missing.npz: no such file"),
+        (("membership", "run", "--data", "few12.npz"), "a simulation of other data"),
         (("membership", "nowhere"), "nowhere is no run directory"),
         (("canaries", "nowhere"), "nowhere is no run directory"),
         (("canaries", "empty"), "empty is no run directory"),
@@ -138,6 +141,7 @@ def test_attack_with_wrong_input_is_one_sentence_and_exit_code_2(
     for name, pool, test, side in (
         ("small", 60, 20, 12),
         ("few", 7, 20, 28),
+        ("few12", 7, 20, 12),
         ("untested", 60, 0, 28),
     ):
         _images(tmp_path / f"{name}.npz", pool, test, side)
@@ -157,6 +161,20 @@ def test_attack_membership_says_what_a_run_has_lost(attack: Attack, run: Path, g
     assert (code, err.count("\n")) == (2, 1)
     assert "its models or its sites are gone" in err
     assert not (run / "attacks").exists()
+
+
+def test_attack_membership_of_cases_that_have_moved_asks_where_they_are(
+    attack: Attack, run: Path, tmp_path: Path
+) -> None:
+    known = json.loads((run / "plan.json").read_text())
+    here = shutil.copy(known["source"], tmp_path / "here.npz")
+    (run / "plan.json").write_text(json.dumps(known | {"source": "/nowhere/noise.npz"}))
+    code, out, err = attack("membership", "run")
+    assert (code, out) == (2, "")
+    assert "the cases are not at '/nowhere/noise.npz'; accepted is --data" in err
+    code, out, _ = attack("membership", "run", "--data", str(here))
+    assert code == 0
+    assert "random" in out
 
 
 def test_attack_membership_of_a_run_that_has_not_finished(attack: Attack, run: Path) -> None:

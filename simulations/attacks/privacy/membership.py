@@ -20,6 +20,8 @@ from protocol.records import Indices
 from protocol.study import Study
 from server.models import ModelShelf
 from simulations.plan import Plan, PlanError, Task
+from simulations.results.runs import asked_for
+from simulations.run import refuse_other_data
 
 _FALSE = 0.05  # false alarms at which hits are told
 
@@ -41,25 +43,28 @@ class Membership:
     hits: float
 
 
-def membership(out: Path, arm: str, seed: int) -> Membership:
+def membership(out: Path, arm: str, seed: int, source: str = "") -> Membership:
     """Attack the last model of a finished run.
 
     Args:
         out: folder of `wardround simulate`.
         arm: of the run, with its seed.
+        source: of the cases, where they have moved.
 
     Raises:
-        PlanError: no such run, its sites or models are gone, its task has several labels, or it
-            labeled all or nothing.
+        PlanError: no such run, its cases, sites or models are gone, its task has several labels, or
+            it labeled all or nothing.
     """
     task = Task(out, arm, seed)
     if not task.finished():
         raise PlanError(f"{out}: no finished run of arm {arm!r} with seed {seed}")
-    plan = Plan.load(out)
+    plan = Plan.load(out).moved_to(source)
     study = plan.study_of(arm, seed)
     if study.task.multi_label:
         raise PlanError("membership: a task of several labels; accepted is one of a single label")
-    targets = plan.cases().targets
+    cases = plan.cases()
+    refuse_other_data(asked_for(out), cases, out)
+    targets = cases.targets
     assert targets is not None  # noqa: S101 - a simulation has labels
     resident = Resident(study.network, study.task.image, len(study.task.classes))
     models, homes = sorted((task.folder / "models").glob("*.safetensors")), _homes(task.folder)
