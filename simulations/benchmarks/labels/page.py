@@ -129,7 +129,7 @@ def _table(group: Group) -> str:
     parts = [title, f"{about} {said(len(group.lines))} of {_seeds(numbers)}\n"]
     parts += [*gained.gains(numbers), ""]
     parts += [*gained.ends(numbers), ""] if numbers.aubc else []
-    parts += [*ours.against_published(numbers.arms), *gained.costs(numbers), ""]
+    parts += [*ours.against_others(numbers.arms), *gained.costs(numbers), ""]
     strategies = dict.fromkeys(
         str(x["arm"]).partition("@")[0] for x in group.lines if "@" in str(x["arm"])
     )

@@ -10,7 +10,7 @@ from protocol.study import document
 from simulations.benchmarks.labels.code import closure, tree, version
 from simulations.benchmarks.labels.figures import alike, figures
 from simulations.benchmarks.labels.gained import early, ends
-from simulations.benchmarks.labels.ours import against_published, duels
+from simulations.benchmarks.labels.ours import against_others, duels
 from simulations.benchmarks.labels.page import page
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.results import Results, trimmed
@@ -168,7 +168,7 @@ def test_ours_is_held_against_every_published_method_of_the_table(
 
 
 def test_a_table_without_ours_is_held_against_random_alone(two_arms: Lines) -> None:
-    assert list(against_published(figures(TRACKS["A"], two_arms).arms)) == []
+    assert list(against_others(figures(TRACKS["A"], two_arms).arms)) == []
 
 
 def test_every_measure_of_the_end_is_tested_and_less_log_loss_is_better(line: Make) -> None:
