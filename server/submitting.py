@@ -19,7 +19,7 @@ from server.registry.registry import Registry
 from server.registry.site_shelf import SiteShelf
 from server.registry.study_shelf import OPEN, StudyRow, StudyShelf
 from server.study_folder import StudyFolder, Submission
-from strategies.chosen import check_sites, decisions
+from strategies.chosen import check_named, check_sites, decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def submit(
         settle: seconds in which absent sites may come to account after the last cycle.
 
     Raises:
-        StudyError: its budget cannot be shared by so many sites.
+        StudyError: its budget cannot be shared by so many sites, or not by these.
         ValueError: a name is not that of an active site, or there is none.
         Refused: the study was submitted before, or another of its name is open.
     """
@@ -107,7 +107,9 @@ def submit(
 def _checked(registry: Registry, study: Study, asked: Sequence[str]) -> tuple[str, ...]:
     """Who takes part, if this study may be taken in now."""
     names = _participants(SiteShelf(registry.connection), asked)
-    check_sites(study, decisions(study), len(names))
+    chosen = decisions(study)
+    check_sites(study, chosen, len(names))
+    check_named(chosen.policy, names)
     _check_new(StudyShelf(registry.connection), study)
     return names
 

@@ -14,7 +14,7 @@ from client.privacy.words import plan_words
 from protocol.records import Indices
 from protocol.study import Study, load
 from simulations.hospitals import rows_of, site_key
-from strategies.chosen import check_sites, decisions
+from strategies.chosen import check_named, check_sites, decisions
 from strategies.metrics.table import METRICS
 from strategies.metrics.widths import expected_half_width
 from strategies.stopping.mute import mute_in
@@ -111,6 +111,7 @@ def check_study(file: Path, overrides: Sequence[str], data: str | None) -> Check
         raise ValueError(f"{data}: no labels; expected widths need one for every case")
     rows = rows_of(study, cases)
     check_sites(study, chosen, len(rows))
+    check_named(chosen.policy, rows)
     expected = {
         name: _expected(study, cases, own, (number, len(rows)))
         for number, (name, own) in enumerate(rows.items())

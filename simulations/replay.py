@@ -20,7 +20,7 @@ from server.ledger import Ledger, Stage
 from server.sharing import Sharing
 from simulations.documents import begun
 from simulations.plan import Plan, PlanError, choose, plan_of
-from strategies.chosen import decisions
+from strategies.chosen import check_named, decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,11 @@ def _other(ledger: Ledger, policy: str) -> dict[str, object]:
 
 def _cycles(ledger: Ledger, study: Study, other: Study) -> Iterator[Recomputed]:
     policy = decisions(other, allow_import=True).policy
-    for cycle in range(account.cycles(ledger)):
+    cycles = range(account.cycles(ledger))
+    told = [ledger.records(Stage(cycle, "report"), SiteReport) or {} for cycle in cycles]
+    check_named(policy, {site for reports in told for site in reports})
+    for cycle, reports in enumerate(told):
         past = [_record(ledger, earlier, cycle) for earlier in range(cycle)]
-        reports = ledger.records(Stage(cycle, "report"), SiteReport) or {}
         granted = ledger.records(Stage(cycle, "allocate"), Grant)
         if granted is None:  # the study is between its reports and its grants
             return

@@ -28,7 +28,7 @@ from simulations.results.records import Simulation
 from simulations.results.runs import asked_for
 from simulations.run import carry_out, digest_of, refuse_other_data
 from simulations.splits import check_number
-from strategies.chosen import check_sites, decisions
+from strategies.chosen import check_named, check_sites, decisions
 
 Watch = Callable[[Task, Event], None]
 
@@ -56,11 +56,13 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
         refuse_other_data(known, cases, out)
         for seed in plan.seeds:
             first = plan.study_of(plan.arms[0], seed)
-            sites = len(rows_of(first, cases))
-            check_number(first, plan.asked, sites)
+            sites = rows_of(first, cases)
+            check_number(first, plan.asked, len(sites))
             for arm in plan.arms:
                 study = plan.study_of(arm, seed)
-                check_sites(study, decisions(study, allow_import=True), sites)
+                chosen = decisions(study, allow_import=True)
+                check_sites(study, chosen, len(sites))
+                check_named(chosen.policy, sites)
         tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
         todo = [task for task in tasks if not task.finished()]
         plan.save(out)

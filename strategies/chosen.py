@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -122,6 +122,18 @@ def check_sites(study: Study, chosen: Decisions, sites: int) -> None:
             f"aggregation.name = {study.aggregation.name!r}: it compares {least} sites or more, "
             f"and a quorum of {sites} sites is {answering}; accepted are more sites, "
             "a higher aggregation.quorum, or fedavg"
+        )
+
+
+def check_named(policy: BudgetPolicy, names: Collection[str]) -> None:
+    """Refuse a policy that has something of its own for a site that does not take part.
+
+    Raises:
+        StudyError: naming the site, and those that do.
+    """
+    if strange := sorted(set(getattr(policy, "named", ())) - set(names)):
+        raise StudyError(
+            f"budget.arguments names site {strange[0]!r}; accepted are {', '.join(sorted(names))}"
         )
 
 

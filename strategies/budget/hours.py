@@ -34,7 +34,7 @@ class Hours:
     Attributes:
         hours: of reading per site and cycle, finite, at least 0; 0 for no limit.
         site_hours: hours of single sites that differ: [["site-01", 3.0]]; here 0 is no reading. A
-            site is named once; a name of no site changes nothing, and is not refused.
+            site is named once; where a study begins, a name of none of its sites is refused.
         floor: least grant of a site that can use it.
 
     Source: HiGHS (Huangfu and Hall, Mathematical Programming Computation 10, 2018) by scipy.
@@ -54,11 +54,16 @@ class Hours:
         check_range("hours", self.hours, 0)
         for site, hours in self.site_hours:
             check_range(f"site_hours of '{site}'", hours, 0)
-        names = [site for site, _ in self.site_hours]
-        if twice := next((site for site in names if names.count(site) > 1), None):
+        if twice := next((site for site in self.named if self.named.count(site) > 1), None):
             raise ValueError(
-                f"site_hours names '{twice}' {names.count(twice)} times: accepted is once per site"
+                f"site_hours names '{twice}' {self.named.count(twice)} times: accepted is once "
+                "per site"
             )
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The sites that have hours of their own."""
+        return tuple(site for site, _ in self.site_hours)
 
     def allocate(
         self,

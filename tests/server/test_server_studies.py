@@ -121,6 +121,8 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     (broken / "weights.safetensors").write_bytes(b"x" * 100)
     lab = frozen(tmp_path / "lab", 'query.strategy="my_lab.ideas:Novelty"')
     small = frozen(tmp_path / "small", "budget.per_cycle=1", "budget.first=1")
+    hours = ("budget.policy=hours", 'budget.arguments.site_hours=[["west",1.0]]')
+    elsewhere = frozen(tmp_path / "elsewhere", *hours)
     good = frozen(tmp_path / "good")
     for words, hint in [
         ((raw,), "weights.safetensors"),
@@ -128,6 +130,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
         ((broken,), "not frozen weights"),
         ((lab,), "my_lab.ideas:Novelty"),
         ((small,), "budget."),
+        ((elsewhere,), "budget.arguments names site 'west'; accepted are north, south"),
         ((good, "--sites", "north,west"), "site west is not active"),
         ((good, "--sites", "east"), "north, south"),
     ]:

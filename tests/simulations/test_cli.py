@@ -27,6 +27,9 @@ from strategies.query import QUERY
 ROOT = Path(__file__).parents[2]
 PNEUMONIA = ROOT / "../shared/data/cls_pneumoniamnist_28.npz"
 
+_OWN_HOURS = 'budget.arguments.site_hours=[["site-9",1.0]]'
+HOURS = ("--set", "budget.policy=hours", "--set", _OWN_HOURS)
+
 
 @dataclass(frozen=True)
 class Done:
@@ -107,6 +110,8 @@ def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., 
             ("study", "check", "demo", "--data", "phantom", "--sites", "7"),
             "simulation.sites = 7 with simulation.split = 'site': the cases name 4 sites; accepted",
         ),
+        (("simulate", "demo", *HOURS), "names site 'site-9'; accepted are site-01, site-02, site"),
+        (("study", "check", "demo", "--data", "phantom", *HOURS), "names site 'site-9'; accepted"),
         (("simulate", "demo", "--seeds", "1-99999999999"), "at most 10000 seeds"),
         (("simulate", "demo", "--seeds", "99999999999"), "at most 10000 seeds"),
         (("simulate", "demo", "--engine", "gpu"), "--engine 'gpu'"),

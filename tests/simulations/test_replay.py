@@ -89,6 +89,8 @@ def test_a_ledger_is_only_read(finished: Path) -> None:
     assert (finished / "ledger.db").read_bytes() == before
     with pytest.raises(StudyError, match=r"budget\.policy = 'fair'"):
         reallocated(finished / "ledger.db", "fair")
+    with pytest.raises(StudyError, match="names site 'site-9'; accepted are site-01, site-02"):
+        reallocated(finished / "ledger.db", "hours", ['site_hours=[["site-9",1.0]]'])
     with pytest.raises(FileNotFoundError):
         reallocated(finished / "none.db", "uniform")
 
