@@ -94,12 +94,18 @@ def _listed(kind: str, table: Table) -> Iterator[str]:
 def _best(kind: str, name: str) -> str:
     if name in ("random", "uniform"):
         return "what others are held against"
-    lines = _lines(kind, name)
-    if not lines:
-        return "not measured"
+    lines, key = _lines(kind, name), "arm" if kind == "query" else "policy"
+    arms = dict.fromkeys(line[key] for line in lines)
+    said = (_claimed(arm, [line for line in lines if line[key] == arm]) for arm in arms)
+    return "; ".join(said) or "not measured"
+
+
+def _claimed(arm: str, lines: Sequence[Mapping[str, Any]]) -> str:
+    """What may be said of an arm, which may be a row with other settings."""
     pairs, verdicts = max(line["seeds"] for line in lines), {_verdict(line) for line in lines}
-    claimed = ", ".join(sorted(verdicts - {"exploratory"}))
-    return f"{claimed or 'exploratory'}, pairs: {pairs}"
+    claimed = ", ".join(sorted(verdicts - {"exploratory"})) or "exploratory"
+    _, plus, settings = arm.partition("+")
+    return f"{f'with `{settings}` ' if plus else ''}{claimed}, pairs: {pairs}"
 
 
 def _verdict(line: Mapping[str, Any]) -> str:
@@ -176,12 +182,13 @@ def _measured(kind: str, name: str) -> Iterator[str]:
         return
     yield f"By `make bench-labels`; what the columns mean stands [there]({_RESULTS}).\n"
     if kind == "query":
-        yield "| arm | track | cell, split | pairs | gain over random (95 %) | verdict | query s |"
-        yield "| --- " * 7 + "|"
+        told = "arm | track | cell, split | pairs | gain over random (95 %) | verdict"
+        yield f"| {told} | query s | score s |"
+        yield "| --- " * 8 + "|"
         for x in lines:
             gain = f"{x['gain'][0]:+.4f} ({x['gain'][1]:+.4f} to {x['gain'][2]:+.4f})"
             where = f"{x['track']}, {x['title']} | {x['cell']}, {x['split']}"
-            more = f"{gain} | {x['verdict']} | {x['query_seconds']}"
+            more = f"{gain} | {x['verdict']} | {x['query_seconds']} | {x['score_seconds']}"
             yield f"| `{x['arm']}` | {where} | {x['seeds']} | {more} |"
         return
     told = "policy | track | cell, split | with | pairs | gain | lower bound | safe | moved | saved"
@@ -227,16 +234,16 @@ _DECISION = """\
    the sites see alike cases.
 2. Epsilon is to cover the choice of cases, too: `threshold-random`. In any other private study
    take a strategy whose page says what it looks at, and read what epsilon then means.
-3. Everything else: `ward`, the default. It trains no second model. In the confirmations no
-   published method was above it beyond chance; it was above `coreset`, the best of them, where
-   scanners differ and the disease is rare.
-4. A rare class must be found, or classes are very unequal: `class-balanced`, or `fairfal` where
-   sites differ.
-5. One rule that can be said in a sentence: `coreset`, far from all labels; `entropy`, in doubt.
-6. Readings are budgeted in minutes and cases differ in length: `cost-aware`.
-7. Budgets between sites: `uniform`. To move budget at all: `safe`. Physicians' hours are the bound:
-   `hours`. Policies that follow uncertainty alone are there to be compared with.
-8. In doubt, simulate it on labeled cases of your own: `wardround simulate --arms NAME,random`. In a
+3. Everything else: `ward`, the default, rare classes and sites that differ included. It trains no
+   second model. In the confirmations no other method was above it beyond chance; it was above
+   `coreset`, the best of them, where scanners differ and the disease is rare.
+4. One rule that can be said in a sentence: `coreset`, far from all labels; `entropy`, in doubt.
+5. Readings are budgeted in minutes and cases differ in length: `cost-aware`, made for that and not
+   measured there yet.
+6. Budgets between sites: `uniform`. To move budget at all: `safe`. Physicians' hours are the bound:
+   `hours`, which keeps to them whatever it gains. Policies that follow uncertainty alone are there
+   to be compared with.
+7. In doubt, simulate it on labeled cases of your own: `wardround simulate --arms NAME,random`. In a
    live study `stopping.gain` holds the strategy against random.
 """
 

@@ -14,6 +14,7 @@ import pytest
 
 from protocol.study import parse
 from simulations import strategy_pages as made
+from simulations.benchmarks.labels.kept import NOTHING
 from simulations.benchmarks.labels.results import Results
 from simulations.benchmarks.labels.summary import SUMMARY, measured, summary
 from simulations.documenting import DOCS
@@ -57,7 +58,8 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     line = {"track": "A", "title": "label skew", "cell": "selectors", "split": "test"}
-    arm = {"arm": "coreset", "seeds": 20, "gain": [0.05, 0.03, 0.07], "query_seconds": 0.1}
+    arm = {"arm": "coreset", "seeds": 20, "gain": [0.05, 0.03, 0.07]}
+    arm |= {"query_seconds": 0.1, "score_seconds": 2.5}
     policy = {"strategy": "coreset", "policy": "safe", "seeds": 20, "mean": 0.001, "lower": -0.002,
               "safe": "yes", "moved": 0.1, "saved": "+20.0% (never to +30.0%)"}  # fmt: skip
     lost = policy | {"policy": "threshold", "safe": "no", "saved": None}
@@ -67,7 +69,7 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
     monkeypatch.setattr(made, "measured", lambda: known)
     pages = strategy_pages(DOCS)
     measured_page = pages[DOCS / "strategies" / "query-coreset.md"]
-    assert "| 20 | +0.0500 (+0.0300 to +0.0700) | win | 0.1 |" in measured_page
+    assert "| 20 | +0.0500 (+0.0300 to +0.0700) | win | 0.1 | 2.5 |" in measured_page
     assert pages[DOCS / "strategies" / "query-badge.md"].count("Not measured.") == 1
     assert (
         "| `coreset` | 20 | +0.0010 | -0.0020 | yes | 10.0% | +20.0% (never to +30.0%) |"
@@ -77,6 +79,7 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
     assert "| `feal+training.loss=evidential` | A, " in pages[DOCS / "strategies" / "query-feal.md"]
     overview = pages[DOCS / "strategies.md"]
     assert "| safe, pairs: 20 |" in overview
+    assert "| with `training.loss=evidential` tie, pairs: 20 |" in overview
     assert "| not safe, pairs: 20 |" in overview
     assert "track A (test, selectors): `coreset` +0.050." in overview
     monkeypatch.setattr(made, "measured", lambda: {"arms": [], "policies": []})
@@ -84,8 +87,7 @@ def test_what_was_not_measured_is_said_so_and_what_was_stands_with_its_pairs(
 
 
 def test_the_summary_is_of_the_results_file(tmp_path: Path) -> None:
-    empty = {"format": 2, "tables": [], "arms": [], "policies": []}
-    assert summary(Results(tmp_path / "none.jsonl")) == empty
+    assert summary(Results(tmp_path / "none.jsonl")) == NOTHING
     assert measured() == json.loads(SUMMARY.read_text(encoding="utf-8"))
     for line in measured()["arms"]:
         assert line["verdict"] in ("win", "tie", "lose", "exploratory")

@@ -25,7 +25,7 @@ from simulations.benchmarks.labels.page import page, tables
 from simulations.benchmarks.labels.programme import everything, quick
 from simulations.benchmarks.labels.recipe import CELLS
 from simulations.benchmarks.labels.results import Results
-from simulations.benchmarks.labels.summary import SUMMARY, measured, written
+from simulations.benchmarks.labels.summary import SUMMARY, measured, summary, written
 from simulations.benchmarks.labels.tracks import TRACKS, check_seed
 from simulations.benchmarks.labels.work import worked
 from simulations.benchmarks.pages import published
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _pages(results: Results) -> dict[Path, str]:
     """The committed files as they are to be."""
     before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    return {PAGE: page(results, before), SUMMARY: written(results, measured(SUMMARY))}
+    told = summary(results, measured(SUMMARY))
+    return {PAGE: page(results, before, told), SUMMARY: written(told)}
 
 
 def _jobs(given: argparse.Namespace) -> list[Job]:

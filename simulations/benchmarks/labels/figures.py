@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from simulations.arms import Arm as Named
 from simulations.benchmarks.labels.results import trimmed
 from simulations.benchmarks.labels.tracks import Track
 from simulations.results.curves import common_range, curve
@@ -141,7 +142,7 @@ def alike(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], 
 
     Cases and the metrics of the first weights must be equal (their hash is of the layers' names,
     too, which a layer of dropout moves); so must the metrics after the first labels, for runs that
-    train alike and share the first budget alike.
+    train alike and share the first budget alike: arms that differ in their strategy alone.
     """
     newest: dict[tuple[Any, ...], str] = {}
     for line in sorted(lines, key=lambda x: str(x["when"]), reverse=True):
@@ -155,10 +156,19 @@ def _beginnings(line: Mapping[str, Any]) -> list[tuple[tuple[Any, ...], str]]:
     """What must be equal between arms of a seed: before any label, and after the first ones."""
     first = [line["cases"], trimmed(line["cycles"][0])["metrics"]]
     found: list[tuple[tuple[Any, ...], str]] = [((line["seed"],), repr(first))]
-    if not is_bound(line["arm"]) and not set("+@") & set(line["arm"]):
+    if _asks_alone(line["arm"]):
         then = [trimmed(line["cycles"][1])["metrics"], line["cycles"][1]["labels"]]
         found.append(((line["seed"], "first labels"), repr(then)))
     return found
+
+
+def _asks_alone(arm: str) -> bool:
+    """Whether an arm changes the strategy alone, which the first cycle does not ask."""
+    named = Named.parse(arm)
+    own = ("query.strategy=", "query.arguments")
+    return not (named.full or named.policy or named.attack) and all(
+        key.startswith(own) for key in named.sets
+    )
 
 
 def _arms(runs: Runs, choice: Choice) -> tuple[Arm, ...]:

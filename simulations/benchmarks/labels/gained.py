@@ -11,9 +11,10 @@ from simulations.results.outcomes import Arm
 
 def gains(numbers: Figures) -> Iterator[str]:
     """The table of what was reached, best AUBC first, the bound last."""
+    held = ("gain", "wins", "p", "verdict") if numbers.aubc else ()
     yield from head(
-        *("arm", "n", "AUBC", "gain", "wins", "p", "verdict", "final", "of full", "98 %", "99 %"),
-        *("worst site", "worst log-loss", "rarest class"),
+        *("arm", "n", "AUBC", *held, "final", "of full", "98 %", "99 %", "worst site"),
+        *("log-loss", "worst log-loss", "rarest class"),
     )
     for arm in _ranked(numbers):
         loss = next(x for x in numbers.losses if x.name == arm.name)
@@ -22,11 +23,12 @@ def gains(numbers: Figures) -> Iterator[str]:
             f"`{arm.name}`",
             str(len(arm.outcomes)),
             "-" if arm.is_bound else mean(arm.aubc),
-            *against(paired),
+            *(against(paired) if held else ()),
             mean(arm.final),
             "-" if arm.is_bound or not arm.share_of_bound else f"{arm.share_of_bound.mean:.1%}",
             *(_reached(arm, share) for share in (0.98, 0.99)),
             mean(arm.worst_final),
+            mean(loss.final),
             mean(loss.worst_final),
             _rarest(arm),
         ]

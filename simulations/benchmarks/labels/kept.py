@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Key: TypeAlias = tuple[str, str, str]
 """A table's split, track and cell."""
+
+NOTHING: Mapping[str, Any] = {"format": 3, "tables": [], "arms": [], "policies": []}
+"""A summary of nothing."""
 
 _RUNS = re.compile(r"\bWritten from (\d+) runs\b")
 _SPLIT = re.compile(r"^## \w+: the (\w+) split$")

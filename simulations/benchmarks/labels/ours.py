@@ -22,6 +22,9 @@ MEASURES: Mapping[str, str] = {
     "worst_final": "worst site's final AUROC",
 }
 
+DUEL = (f"{OURS} above", "no difference shown", f"{OURS} below")
+"""Its verdicts."""
+
 COLUMNS = f"""\
 Where our own strategy, `{OURS}`, is in a table, a further one holds it against the published
 methods there that it was to beat, and against what else was among the best four of a screen:
@@ -49,7 +52,7 @@ def against_others(arms: Sequence[Arm]) -> Iterator[str]:
     yield f"`{OURS}` against other methods:\n"
     yield from head("measure", "method", f"`{OURS}`, more", "wins", "p", "verdict")
     for words, p in found:
-        said = verdict(p, (f"{OURS} above", "no difference shown", f"{OURS} below"))
+        said = verdict(p, DUEL)
         cells = [words, f"`{p.reference}`", shift(p), f"{p.wins}/{len(p.seeds)}"]
         yield row([*cells, chance(p), said])
     yield ""

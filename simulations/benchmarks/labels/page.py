@@ -8,7 +8,8 @@ from typing import Any
 
 from simulations.benchmarks.labels import gained, ours, policy_table
 from simulations.benchmarks.labels.figures import Figures, figures
-from simulations.benchmarks.labels.kept import Key, committed, joined, kept, runs_of, said
+from simulations.benchmarks.labels.goals import goal_table
+from simulations.benchmarks.labels.kept import NOTHING, Key, committed, joined, kept, runs_of, said
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.recipe import ABOUT, CELLS
 from simulations.benchmarks.labels.results import Results
@@ -24,17 +25,27 @@ the same first weights in every cycle, Adam 3e-3 with a cosine, batches of 16; t
 Development uses validation splits and seeds 0-99, confirmation the test split and seeds 100-119,
 and the code refuses anything else.
 
-*AUBC* is the mean AUROC over the label budget; *gain* is the Hodges-Lehmann shift against the
-reference, seed by seed, with its 95 % interval; *p* is the exact Wilcoxon signed-rank test,
-Holm-corrected over the table's arms. *98 %* and *99 %* are the median labels to hold that share of
-the full bound at two evaluations in a row (the last one needs no second), and in how many seeds
-that happened. *Query* is processor time of one cycle's selections over all sites, in the cycles
-after the random first labels (whose own few milliseconds are in it); *score* that of scoring the
-pools before them and of training a site's own models where a strategy asks for them, whatever else
-the machine was doing. *Worst site* is its final AUROC where it can be told. Fewer than 20 pairs are
-marked exploratory: they claim nothing.
+*AUBC* is the mean AUROC over the label budget, *final* the AUROC at its end, *of full* the final
+over that of the arm that has every label; *gain* is the Hodges-Lehmann shift against the reference,
+seed by seed, with its 95 % interval; *p* is the exact Wilcoxon signed-rank test, Holm-corrected
+over the table's arms. *98 %* and *99 %* are the median labels to hold that share of the full bound
+at two evaluations in a row (the last one needs no second), and in how many seeds that happened.
+*Query* is processor time of one cycle's selections over all sites, in the cycles after the random
+first labels (whose own few milliseconds are in it); *score* that of scoring the pools before them
+and of training a site's own models where a strategy asks for them, whatever else the machine was
+doing. *Worst site* is its final AUROC where it can be told; *log-loss* is at the end, too; *rarest
+class* is the share, among the labels that the arm asked for, of the class of which it has fewest.
+Fewer than 20 pairs are marked exploratory: they claim nothing.
 A budget policy shares the first labels, too, so its arms may begin otherwise. A table stays until
 there are results of as many runs as it was written from.
+"""
+
+
+_LOG = """\
+Each was written down before its first run and after its last. One that has no end was cut short by
+the clock of its session; the next line of its track and cell is the same one again. Between a
+track's first beginning and its end nothing that its arms choose by was changed (`git log --
+strategies/query`).
 """
 
 
@@ -53,29 +64,36 @@ class Group:
         """What its table is known by."""
         return self.scored_on, self.track.name, self.cell
 
+    @property
+    def runs(self) -> int:
+        """How many its table is written from: of an arm and seed the newest."""
+        return len({(line["arm"], line["seed"]) for line in self.lines})
 
-def page(results: Results, before: str = "") -> str:
+
+def page(results: Results, before: str = "", told: Mapping[str, Any] = NOTHING) -> str:
     """The whole page.
 
     Args:
         results: what is known here.
         before: the page as it is; of what is not known here its tables and lists stay.
+        told: what was measured by all tables, as `summary` has it, for the goals.
     """
     old, groups = committed(before), {g.key: g for g in grouped(results)}
     stay = kept(
         {key: runs_of(table) for key, table in old.tables.items()},
-        {key: len(group.lines) for key, group in groups.items()},
+        {key: group.runs for key, group in groups.items()},
     )
     found = {key: old.tables[key] for key in stay}
     found |= {key: _table(group) for key, group in groups.items() if key not in stay}
     parts = [_HEAD, gained.COLUMNS, ours.COLUMNS]
     parts += [policy_table.COLUMNS] if any(policy_table.HEAD in t for t in found.values()) else []
+    parts += [*goal_table(told), ""] if told["tables"] else []
     for scored_on, title in (("test", "Confirmation"), ("val", "Development")):
         keys = sorted((key for key in found if key[0] == scored_on), key=place)
         if keys:
             parts.append(f"## {title}: the {scored_on} split\n")
             parts += [found[key] for key in keys]
-    parts.append("## Confirmations\n")
+    parts.append(f"## Confirmations\n\n{_LOG}")
     parts += joined(old.lists, "Confirmations", _confirmations(results)) or ["None was begun."]
     failed = joined(old.lists, "Runs that failed", _failed(results))
     parts += ["\n## Runs that failed\n", *failed] if failed else []
@@ -126,7 +144,7 @@ def _table(group: Group) -> str:
     numbers = figures(group.track, group.lines)
     title = f"### Track {group.track.name}, {group.cell}: {group.track.title}\n"
     about = f"{ABOUT[group.cell][0].upper()}{ABOUT[group.cell][1:]}."
-    parts = [title, f"{about} {said(len(group.lines))} of {_seeds(numbers)}\n"]
+    parts = [title, f"{about} {said(group.runs)} of {_seeds(numbers)}\n"]
     parts += [*gained.gains(numbers), ""]
     parts += [*gained.ends(numbers), ""] if numbers.aubc else []
     parts += [*ours.against_others(numbers.arms), *gained.costs(numbers), ""]

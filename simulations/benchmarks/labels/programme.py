@@ -83,7 +83,7 @@ def everything() -> list[Job]:
     clustered = against_uniform(["coverage-deficit"], "federated-typiclust")
     jobs += screen(("C",), PAIRED, clustered, "budgets")
     jobs += screen(("B", "A"), PAIRED, against_uniform(POLICIES[:1]), "budgets")
-    jobs += screen(("B", "A"), PAIRED, against_uniform((*POLICIES[:1], THRIFTY)), "minutes")
+    jobs += screen(("B", "A", "D"), PAIRED, against_uniform((*POLICIES[:1], THRIFTY)), "minutes")
     return jobs
 
 

@@ -11,6 +11,10 @@ from typing import Any, TypeAlias
 
 Line: TypeAlias = Mapping[str, Any]
 
+Name: TypeAlias = tuple[str, str, str]
+"""A run's key, arm and cell: `coreset` and `coreset@uniform` share a key, and so do two cells that
+change nothing of the recipe."""
+
 KEPT = ("auroc", "log_loss", "balanced_accuracy")
 """Metrics that a line keeps of every evaluation."""
 
@@ -42,18 +46,22 @@ class Results:
             except ValueError:
                 continue
 
-    def keys(self) -> set[tuple[str, str]]:
-        """Key and arm of the finished runs: `coreset` and `coreset@uniform` share a key."""
-        return {(line["key"], line["arm"]) for line in self.runs()}
+    def keys(self) -> set[Name]:
+        """What the finished runs are known by."""
+        return {_name(line) for line in self.runs()}
 
     def runs(self) -> list[dict[str, Any]]:
-        """The finished runs, oldest first; of equal keys and arms the last."""
+        """The finished runs, oldest first; of those known by the same the last."""
         finished = (line for line in self.lines() if line["kind"] == "run")
-        return list({(line["key"], line["arm"]): line for line in finished}.values())
+        return list({_name(line): line for line in finished}.values())
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Every line of a kind."""
         return [line for line in self.lines() if line["kind"] == kind]
+
+
+def _name(line: Line) -> Name:
+    return line["key"], line["arm"], line["cell"]
 
 
 def trimmed(cycle: Mapping[str, Any]) -> dict[str, Any]:

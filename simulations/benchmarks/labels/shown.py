@@ -58,9 +58,10 @@ def against(paired: Paired | None, *, lower_is_better: bool = False) -> list[str
 
 
 def mean(summary: Summary | None) -> str:
-    """A mean with half its interval."""
+    """A mean with half its interval: what is below the mean, where a metric's top cuts it."""
     if summary is None:
         return "-"
     if summary.interval is None:
         return f"{summary.mean:.4f}"
-    return f"{summary.mean:.4f} ± {(summary.interval[1] - summary.interval[0]) / 2:.4f}"
+    low, high = summary.interval
+    return f"{summary.mean:.4f} ± {max(summary.mean - low, high - summary.mean):.4f}"

@@ -31,7 +31,7 @@ def unknown(jobs: Sequence[Job], results: Results, *, older: bool = False) -> li
         there = {tuple(line[part] for part in _NAMED) for line in results.runs()}
         return [job for job in jobs if tuple(asdict(job)[part] for part in _NAMED) not in there]
     known = results.keys()
-    return [job for job in jobs if (job.key(), job.arm) not in known]
+    return [job for job in jobs if (job.key(), job.arm, job.cell) not in known]
 
 
 def worked(given: argparse.Namespace, jobs: Sequence[Job], results: Results) -> int:

@@ -10,13 +10,16 @@ from protocol.study import document
 from simulations.benchmarks.labels.code import closure, tree, version
 from simulations.benchmarks.labels.figures import alike, figures
 from simulations.benchmarks.labels.gained import early, ends
+from simulations.benchmarks.labels.one import Job
 from simulations.benchmarks.labels.ours import against_others, duels
 from simulations.benchmarks.labels.page import page
 from simulations.benchmarks.labels.policies import policies
 from simulations.benchmarks.labels.results import Results, trimmed
-from simulations.benchmarks.labels.shown import verdict
+from simulations.benchmarks.labels.shown import mean, verdict
 from simulations.benchmarks.labels.tracks import TRACKS
+from simulations.benchmarks.labels.work import unknown
 from simulations.plan import Plan
+from simulations.results.outcomes import Summary
 
 Make = Callable[..., dict[str, Any]]
 Lines = list[dict[str, Any]]
@@ -79,8 +82,11 @@ def test_other_first_labels_are_no_pair_unless_a_policy_shared_them(two_arms: Li
     lines[1]["cycles"][1]["labels"] = {"a": [12, 0], "b": [0, 12]}
     lines[1]["when"] = "2025-01-01T00:00:00+00:00"
     assert alike(lines)[1] == 1
-    lines[1]["arm"] = "coreset@proportional"
-    assert alike(lines)[1] == 0
+    lines[1]["arm"] = "class-balanced+query.arguments.inner=coreset"  # asks from the second cycle
+    assert alike(lines)[1] == 1
+    for other in ("coreset@proportional", "coreset+training.loss=evidential", "coreset~flip"):
+        lines[1]["arm"] = other
+        assert alike(lines)[1] == 0
 
 
 def test_the_newest_run_of_an_arm_and_seed_counts(two_arms: Lines, line: Make) -> None:
@@ -102,7 +108,32 @@ def test_a_line_keeps_few_metrics_and_a_cut_line_is_left_out(
     results.add(line("random", 0, (0.6, 0.7, 0.8)))
     with results.path.open("a") as file:
         file.write('{"kind": "run", "key": "cut')
-    assert results.keys() == {("random-0", "random")}
+    assert results.keys() == {("random-0", "random", "selectors")}
+
+
+def test_two_cells_of_one_recipe_are_two_runs(tmp_path: Path, line: Make) -> None:
+    first, again = (Job("C", cell, "test", "random", 100) for cell in ("selectors", "further"))
+    assert first.key() == again.key()  # the cell changes nothing of the recipe
+    results, told = Results(tmp_path / "results.jsonl"), {"track": "C", "scored_on": "test"}
+    results.add(line("random", 100, (0.6, 0.7, 0.8), key=first.key(), **told))
+    assert unknown([first, again], results) == [again]
+    results.add(line("random", 100, (0.6, 0.7, 0.8), key=first.key(), cell="further", **told))
+    assert unknown([first, again], results) == []
+    assert [run["cell"] for run in results.runs()] == ["selectors", "further"]
+
+
+def test_a_table_counts_the_newest_run_of_an_arm_and_seed(tmp_path: Path, line: Make) -> None:
+    results = Results(tmp_path / "results.jsonl")
+    for made in (line("random", 0, (0.6, 0.7, 0.8)), line("random", 1, (0.6, 0.7, 0.8))):
+        results.add(made)
+        results.add({**made, "key": f"newer {made['key']}"})
+    assert "Written from 2 runs" in page(results)
+
+
+def test_half_an_interval_is_of_the_side_that_is_not_cut() -> None:
+    assert mean(Summary(0.9905, (0.9622, 1.0), 2)) == "0.9905 ± 0.0283"
+    assert mean(Summary(0.8, (0.75, 0.85), 5)) == "0.8000 ± 0.0500"
+    assert mean(Summary(0.8, None, 1)) == "0.8000"
 
 
 def test_uniform_by_name_and_by_default_are_runs_of_their_own(tmp_path: Path, line: Make) -> None:
