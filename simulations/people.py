@@ -18,8 +18,8 @@ from simulations.days import FIRST_DAY, begins, closes, reads_from
 from simulations.hospitals import Hospitals
 from simulations.leanings import before_a_case, difficulty, is_biased, leaning
 from simulations.oracle import Oracle
+from simulations.readers import goes_on, working_time
 from simulations.readers import reader as reader_of
-from simulations.readers import working_time
 from simulations.turns import Next, following
 from simulations.turns import readers as readers_of
 
@@ -76,7 +76,7 @@ class SimulatedRooms:
         while readers and store.readings.spent(self.study.identity, cycle)[0] < most:
             reader = min(readers, key=lambda r: (active[r], r))
             turn = following(store, self.study, cycle, number, reader)
-            if turn is None or working_time(start, hours, active[reader]) >= end:
+            if turn is None or goes_on(start, hours, active[reader]) >= end:
                 readers.remove(reader)
                 continue
             reading = self._answer(name, store, turn, reader, active[reader], start)

@@ -124,7 +124,7 @@ def working_time(start: date, hours_per_day: float, seconds: float) -> str:
     """When a reader has spent that many seconds since the start, as ISO 8601 in UTC.
 
     Readers read Monday to Friday from 08:00, so many hours each day; hours that are over go on at
-    08:00 of the next working day.
+    08:00 of the next working day. The last second of a day is that day's.
 
     Args:
         start: the first day; a Saturday or Sunday means the Monday after it.
@@ -133,14 +133,36 @@ def working_time(start: date, hours_per_day: float, seconds: float) -> str:
     Raises:
         ValueError: out of these ranges.
     """
+    days, rest = _spent(hours_per_day, seconds)
+    if days and not rest:
+        days, rest = days - 1, _length(hours_per_day)
+    return _at(start, days, rest)
+
+
+def goes_on(start: date, hours_per_day: float, seconds: float) -> str:
+    """When a reader who has spent that many seconds begins the next case, as ISO 8601 in UTC.
+
+    As `working_time`, but where a day's hours are spent, on the next working day.
+    """
+    return _at(start, *_spent(hours_per_day, seconds))
+
+
+def _spent(hours_per_day: float, seconds: float) -> tuple[int, int]:
+    """Whole working days, and milliseconds of the next."""
     if not (0 < hours_per_day <= 24 and 0 <= seconds < math.inf):
         raise ValueError(
             f"{hours_per_day} hours a day and {seconds} seconds; accepted is above 0 up to 24, and "
             "at least 0"
         )
-    days, rest = divmod(seconds, hours_per_day * 3600)
-    day = np.busday_offset(np.datetime64(start), int(days), roll="forward")
-    at = datetime.combine(date.fromisoformat(str(day)), DAY_STARTS) + timedelta(
-        milliseconds=round(rest * 1000)
-    )
-    return at.isoformat(timespec="milliseconds")
+    return divmod(round(seconds * 1000), _length(hours_per_day))
+
+
+def _length(hours_per_day: float) -> int:
+    """Milliseconds of a working day."""
+    return max(round(hours_per_day * 3_600_000), 1)
+
+
+def _at(start: date, days: int, milliseconds: int) -> str:
+    day = np.busday_offset(np.datetime64(start), days, roll="forward")
+    at = datetime.combine(date.fromisoformat(str(day)), DAY_STARTS)
+    return (at + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds")

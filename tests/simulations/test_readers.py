@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from protocol.rehearsal import Readers
 from protocol.sections import ClassName, Task
-from simulations.readers import SimulatedReader, reader, working_time
+from simulations.readers import SimulatedReader, goes_on, reader, working_time
 
-MONDAY = date(2025, 1, 6)
+MONDAY, FRIDAY = date(2025, 1, 6), date(2025, 1, 10)
 
 
 def truth(*ones: int, classes: int = 3) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
@@ -116,7 +116,12 @@ def test_impossible_readers_and_truths_are_refused() -> None:
     [
         (MONDAY, 1, 0, "2025-01-06T08:00:00.000+00:00"),
         (MONDAY, 1, 90.5, "2025-01-06T08:01:30.500+00:00"),
-        (MONDAY, 1, 3600, "2025-01-07T08:00:00.000+00:00"),
+        (MONDAY, 1, 3600, "2025-01-06T09:00:00.000+00:00"),  # a day's last second is that day's
+        (MONDAY, 1, 3600 + 1e-9, "2025-01-06T09:00:00.000+00:00"),
+        (MONDAY, 1, 3601, "2025-01-07T08:00:01.000+00:00"),
+        (FRIDAY, 1, 3599, "2025-01-10T08:59:59.000+00:00"),
+        (FRIDAY, 1, 3600, "2025-01-10T09:00:00.000+00:00"),
+        (MONDAY, 1, 5 * 3600, "2025-01-10T09:00:00.000+00:00"),
         (MONDAY, 2, 5 * 7200 + 60, "2025-01-13T08:01:00.000+00:00"),  # over the weekend
         (date(2025, 1, 11), 1, 1, "2025-01-13T08:00:01.000+00:00"),  # starts on a Saturday
         (MONDAY, 24, 23 * 3600, "2025-01-07T07:00:00.000+00:00"),
@@ -124,6 +129,21 @@ def test_impossible_readers_and_truths_are_refused() -> None:
 )
 def test_working_time_by_hand(start: date, hours: float, seconds: float, expected: str) -> None:
     assert working_time(start, hours, seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "2025-01-10T08:00:00.000+00:00"),
+        (3599, "2025-01-10T08:59:59.000+00:00"),
+        (3600, "2025-01-13T08:00:00.000+00:00"),
+        (3600 - 1e-9, "2025-01-13T08:00:00.000+00:00"),
+    ],
+)
+def test_whose_hours_are_spent_begins_the_next_case_on_the_next_working_day(
+    seconds: float, expected: str
+) -> None:
+    assert goes_on(FRIDAY, 1, seconds) == expected
 
 
 @pytest.mark.slow
@@ -137,7 +157,8 @@ def test_the_clock_never_goes_back_and_starts_no_day_on_a_weekend(
     first, second = (working_time(MONDAY, hours, s) for s in seconds)
     assert first <= second
     at = datetime.fromisoformat(second)
-    assert at.weekday() < 5 or hours > 16
+    assert at.weekday() < 5 or hours > 15.99
+    assert second <= goes_on(MONDAY, hours, seconds[1])
 
 
 @pytest.mark.parametrize(("hours", "seconds"), [(0, 1), (25, 1), (1, -1), (1, float("nan"))])
