@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from client.store.store import SiteStore
 from protocol.study import Study
 from server.reading import SHORTER
-from simulations.readers import DAY_STARTS, working_time
+from simulations.readers import DAY_STARTS, goes_on
 from simulations.turns import readers
 
 FIRST_DAY = date(2026, 1, 5)
@@ -24,7 +24,8 @@ def begins(stores: Mapping[str, SiteStore], study: Study, cycle: int) -> date:
 
     That was the day of its last reading; or, as in a real study, that of its deadline, where a site
     had not read what it was granted by then: one whose readers are silent, or slow ones. Sites that
-    had left their last grant unread, too, are waited for a shorter time.
+    had left their last grant unread, too, are waited for a shorter time, but until the others are
+    done.
 
     Args:
         stores: of all sites by name.
@@ -55,14 +56,22 @@ def reads_from(study: Study, site: str, cycle: int) -> bool:
 
 
 def _over(stores: Mapping[str, SiteStore], study: Study, cycle: int, start: date) -> date:
-    """The day on which a cycle that began that day was over; the day before where nobody read."""
+    """The day on which a cycle that began that day was over; the day before where nobody read.
+
+    As the server waits: until all are done but those that may be waited for no longer.
+    """
     late = [s for name, s in stores.items() if _late(s, name, study, cycle, start)]
-    if late:
-        share = SHORTER if all(_quiet(s, study, cycle) for s in late) else 1.0
-        return date.fromisoformat(closes(start, study, share)[:10])
+    end, before = _day(closes(start, study)), start - timedelta(days=1)
+    if not all(_quiet(s, study, cycle) for s in late):
+        return end
+    waited = _day(closes(start, study, SHORTER)) if late else before
     latest = max(s.readings.so_far(study.identity, cycle).latest for s in stores.values())
-    last = date.fromisoformat(latest[:10]) if latest else FIRST_DAY - timedelta(days=1)
-    return max(last, start - timedelta(days=1))
+    return min(max(waited, _day(latest) if latest else before), end)
+
+
+def _day(at: str) -> date:
+    """Of a time in ISO 8601."""
+    return date.fromisoformat(at[:10])
 
 
 def _late(store: SiteStore, name: str, study: Study, cycle: int, start: date) -> bool:
@@ -73,7 +82,7 @@ def _late(store: SiteStore, name: str, study: Study, cycle: int, start: date) ->
         return True
     hours, end = study.simulation.readers.hours_per_day, closes(start, study)
     spent = [store.readings.seconds_of(study.identity, cycle, r) for r in readers(study)]
-    return any(working_time(start, hours, seconds) >= end for seconds in spent)
+    return any(goes_on(start, hours, seconds) >= end for seconds in spent)
 
 
 def _quiet(store: SiteStore, study: Study, cycle: int) -> bool:
