@@ -51,6 +51,7 @@ def test_a_silent_site_spends_nothing_and_its_grants_come_back(tmp_path: Path) -
         assert cycle["spent"]["site-02"] == 0
         assert cycle["returned"]["site-02"] == cycle["granted"]["site-02"]
     assert sum(sum(c["spent"].values()) for c in found) == 24  # the others go on with what it left
+    assert not any("top-up" in said for c in found for said in c["reasons"].values())
     assert len(found) > 3
 
 
