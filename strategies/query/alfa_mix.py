@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 from protocol.records import Indices
 from strategies.pool import Needs, Pool
 from strategies.query.distances import features_of
+from strategies.query.feal import directions
 from strategies.query.kmeans import k_means
 from strategies.query.strategy import check_count
 
@@ -20,18 +21,23 @@ from strategies.query.strategy import check_count
 class AlfaMix:
     """Pick unlike cases among those whose prediction flips under the smallest interpolation.
 
-    A case's features z move towards the mean features z_c of the labeled cases of each class c,
-    by the step that raises its own loss most: z + a (z_c - z) with a = t ||z_c - z|| g / (||g||
-    (z_c - z)) and g the loss's gradient by z at the predicted label. The step t grows by
-    step / sqrt(d), up to 1, until more than k cases have flipped; these are clustered into k, and
-    of each cluster, the largest first, the case nearest to its centre is picked. Where fewer
-    flip the rest is drawn at random, as all are where nothing is labeled. The t at which a case
-    flips is found in closed form, in O(n classes^2 d). Multi-label: any class's yes or no flips.
+    A case's features z move towards the anchor z_c of each class c, the mean features of the
+    class's labeled cases and, where it has none, of all labeled cases, the way that raises the
+    case's own loss most: z + a (z_c - z) with a = t ||z_c - z|| g / (||g|| (z_c - z)) and g the
+    loss's gradient by z at the predicted label. The size t is a multiple of step / sqrt(d), the
+    smallest at which more than k cases have flipped, and at most the first that is 1 / sqrt(d) or
+    more. Those that flipped are clustered into k by their features at length 1, and of each
+    cluster, the largest first, the case nearest to its centre is picked. Where fewer flip the rest
+    is drawn at random, as all are where nothing is labeled. The t at which a case flips is found
+    in closed form, in O(n classes^2 d). Multi-label: any class's yes or no flips, ours.
 
     Attributes:
-        step: by which t grows, times sqrt(d); above 0.
+        step: the first t and that by which it grows, times sqrt(d); above 0.
 
-    Source: Parvaneh et al., CVPR 2022, section 3; t grows as in its authors' code.
+    Source: Parvaneh et al., CVPR 2022, section 3, equation 5 for a; the multiples up to
+    1 / sqrt(d), the anchor of a class without labels and the length of 1 as in the authors' code
+    (alpha_mix_sampling.py). Theirs runs the k-means of scikit-learn, ours has one seeding and at
+    most ten rounds; theirs picks the clusters in no order, and may draw a case of the rest twice.
     """
 
     step: float = 0.2
@@ -54,12 +60,12 @@ class AlfaMix:
         """The k rows in the order they are picked."""
         z, labeled = features_of(pool)
         weights, bias = _head(pool, z.shape[1])
-        anchors = class_means(labeled, pool.require("labeled_targets"))
+        anchors = anchors_of(labeled, pool.require("labeled_targets"))
         check_count(k, len(z))
         if k == 0:
             return np.empty(0, dtype=np.int64)
         flips = flip_steps(z.astype(np.float64), anchors, weights, bias, pool.multi_label)
-        rows = flipped(flips, k, self.step / np.sqrt(z.shape[1]))
+        rows = flipped(flips, k, self.step, z.shape[1])
         return unlike(z, rows, k, rng)
 
 
@@ -74,8 +80,10 @@ def _head(pool: Pool, d: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return weights.astype(np.float64), bias.astype(np.float64)
 
 
-def class_means(labeled: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean features of the labeled cases of every class that has any, (classes present, d).
+def anchors_of(labeled: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean features of every class's labeled cases, of all where it has none, (classes, d).
+
+    Nothing labeled gives no anchor, (0, d).
 
     Args:
         labeled: (m, d).
@@ -89,11 +97,11 @@ def class_means(labeled: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.floa
             f"signal 'labeled_targets' has shape {targets.shape}; accepted is {len(labeled)} rows, "
             "as many as 'labeled_features', and 2 axes"
         )
-    member = (targets >= 0.5).T.astype(np.float64)  # (classes, m)
-    counts = member.sum(axis=1)
-    present = counts > 0
-    sums = member[present] @ labeled.astype(np.float64)
-    return np.asarray(sums / counts[present, None])
+    if not len(labeled):
+        return np.empty(labeled.shape)
+    member = (targets >= 0.5).T  # (classes, m)
+    member = (member | ~member.any(axis=1, keepdims=True)).astype(np.float64)
+    return np.asarray(member @ labeled.astype(np.float64) / member.sum(axis=1, keepdims=True))
 
 
 def flip_steps(
@@ -147,21 +155,30 @@ def _crossing(
     return np.asarray(meets.min(axis=1))
 
 
-def flipped(flips: NDArray[np.float64], k: int, step: float) -> Indices:
-    """The rows that flip at the first multiple of the step at which more than k do, at most 1."""
-    reach = 1.0
+def flipped(flips: NDArray[np.float64], k: int, step: float, d: int) -> Indices:
+    """The rows that flip by the first multiple of step / sqrt(d) at which more than k do.
+
+    Where no multiple reaches so many they are those of the first that is 1 / sqrt(d) or more.
+    """
+    each = step / np.sqrt(d)
+    multiple = np.ceil(1 / step)
     if k < len(flips):
-        last = float(np.partition(flips, k)[k])
-        if last < 1:
-            reach = min(1.0, max(1.0, np.ceil(last / step)) * step)
-    return np.flatnonzero(flips <= reach)
+        wanted = np.ceil(float(np.partition(flips, k)[k]) / each)
+        multiple = min(multiple, max(1, wanted))
+    return np.flatnonzero(flips <= multiple * each)
 
 
 def unlike(z: NDArray[Any], rows: Indices, k: int, rng: np.random.Generator) -> Indices:
-    """k rows: of k clusters of the given rows the most central, then others of them, then any."""
+    """k rows: of k clusters of the given rows the most central, then others of them, then any.
+
+    Clusters are of directions, the rows at length 1.
+
+    Raises:
+        NotFinite: lengths overflow the features' precision.
+    """
     picks: NDArray[np.int64] = rng.permutation(rows)
     if len(rows) > k:
-        found = k_means(z[rows], k, rng)
+        found = k_means(directions(z[rows]), k, rng)
         order = np.lexsort((rng.random(len(rows)), found.apart))
         clusters, first = np.unique(found.assigned[order], return_index=True)
         sizes = np.bincount(found.assigned)[clusters]
