@@ -1,4 +1,4 @@
-"""k-means, TypiClust, ProbCover and MaxHerding against brute force, and their pitfalls."""
+"""k-means, TypiClust and MaxHerding against brute force, and what they and ProbCover promise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from strategies.query import QUERY
 from strategies.query.distances import Distances, unit_cases
 from strategies.query.kmeans import k_means
 from strategies.query.maxherding import herd
-from strategies.query.probcover import ProbCover, cover, pure_radius
 from strategies.query.typiclust import TypiClust, spread
 
 Floats = NDArray[Any]
@@ -177,64 +176,6 @@ def test_one_cluster_gives_its_cases_by_typicality() -> None:
     rows = TypiClust(most=1, neighbours=5).select(pool_of(x), 80, rng())
     unit, _ = unit_cases(pool_of(x))
     assert np.all(np.diff(spread(unit, 5)[rows]) >= 0)
-
-
-# ---- ProbCover
-
-
-@given(n=st.integers(1, 25), m=st.integers(0, 3), seed=st.integers(0, 10**6))
-@settings(max_examples=30)
-def test_cover_is_greedy_with_equals_at_random(n: int, m: int, seed: int) -> None:
-    x, delta = rng(seed).standard_normal((n + m, 2)), 0.8
-    rows = cover(x, n, delta, n, rng(seed)).tolist()
-    assert sorted(rows) == list(range(n))
-    near = squares(x, x) <= delta**2
-    open_ = ~near[n:, :n].any(axis=0)
-    for t, row in enumerate(rows):
-        if not open_.any():
-            break
-        counts = (near[:n, :n] & open_).sum(axis=1)
-        counts[rows[:t]] = -1
-        assert counts[row] == counts.max()
-        open_ &= ~near[row, :n]
-
-
-def test_cover_on_a_line() -> None:
-    x = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [20.0], [30.0]])
-    # 1 covers three, 3 or 4 cover two, 5 itself; 30 is labeled
-    rows = cover(x, 6, 1.5, 6, rng()).tolist()
-    assert rows[0] == 1
-    assert rows[1] in (3, 4)
-    assert rows[2] == 5
-    assert set(rows[3:]) == {0, 2, 3, 4} - {rows[1]}
-
-
-def test_cover_counts_alike_in_blocks() -> None:
-    x = rng(4).standard_normal((1500, 3))
-    gains, near = [], squares(x, x) <= 0.25
-    open_ = np.ones(1500, dtype=bool)
-    for row in cover(x, 1500, 0.5, 20, rng()):
-        counts = (near & open_).sum(axis=1)
-        gains.append(counts[row] == counts.max())
-        open_ &= ~near[row]
-    assert all(gains)
-
-
-def test_the_pure_radius_is_where_the_share_of_pure_balls_falls() -> None:
-    x, assigned = np.array([[0.0], [1.0], [2.0], [5.0], [9.0]]), np.array([0, 0, 0, 1, 1])
-    # distances to the other cluster: 5, 4, 3, 3, 7
-    assert pure_radius(x, assigned, 0.9, rng()) == pytest.approx(3)
-    assert pure_radius(x, assigned, 0.4, rng()) == pytest.approx(4)
-    assert pure_radius(x, np.zeros(5, dtype=int), 0.9, rng()) == np.inf
-
-
-def test_a_given_radius_is_taken_and_nonsense_refused() -> None:
-    wide = ProbCover(delta=2.0).select(pool_of(groups(5)), 80, rng())
-    assert sorted(wide.tolist()) == list(range(80))
-    with pytest.raises(ValueError, match="'delta' is 3; accepted is above 0, at most 2"):
-        build(QUERY, "probcover", delta=3)
-    with pytest.raises(ValueError, match="'purity' is 1; accepted is between 0 and 1"):
-        build(QUERY, "probcover", purity=1)
 
 
 # ---- MaxHerding
