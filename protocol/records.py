@@ -130,7 +130,9 @@ class Grant:
     Attributes:
         count: readings, or whole reader minutes, as the study says.
         reason: why this many, in words, with the statistics used.
-        threshold: where the policy sets one: the site asks for cases at least this uncertain.
+        threshold: where the policy sets one: the normalised entropy above which it counted the
+            site's cases. A part of the reason, for the ledger; which cases are asked for is the
+            query strategy's choice alone.
     """
 
     count: int

@@ -177,7 +177,8 @@ def _check_secure(study: Study, aggregator: Aggregator) -> None:
 def _check_policy(study: Study, policy: BudgetPolicy) -> None:
     """Refuse a policy that reads what the study never gathers, or counts by another unit.
 
-    The first would share equally for ever, the second by numbers that mean something else.
+    The first would share equally for ever, the second by numbers that mean something else: a
+    policy `by_readings` by readings, one `by_cases` by readings of which each is another case's.
     """
     key = f"budget.policy = {study.budget.policy!r}"
     if getattr(policy, "by_clusters", False) and study.query.strategy != NAME:
@@ -190,10 +191,17 @@ def _check_policy(study: Study, policy: BudgetPolicy) -> None:
             f"{key}: it goes by losses on cases that are drawn at random, accepted with it is "
             "budget.exploration above 0"
         )
-    if getattr(policy, "by_cases", False) and study.budget.unit != "readings":
+    by_cases = getattr(policy, "by_cases", False)
+    if (by_cases or getattr(policy, "by_readings", False)) and study.budget.unit != "readings":
         raise StudyError(
-            f"{key}: a unit of its budget reads one case, accepted with it is budget.unit = "
+            f"{key}: a unit of its budget is one reading, accepted with it is budget.unit = "
             "'readings'"
+        )
+    if by_cases and (taken := study.reading.readings_per_case) > 1:
+        raise StudyError(
+            f"{key}: a unit of its budget reads one case, and here a case takes {taken:g} "
+            "readings; accepted with it are reading.readers_per_case = 1, "
+            "reading.second_share = 0 and reading.repeats = 0"
         )
 
 

@@ -29,7 +29,7 @@ class Hours:
     of the other sites where a site has read none, 1 where no site has). Capacity beyond the
     histogram gains nothing. Among equal optima the grants are the most even. Where the hours are
     short, the grants sum to what they allow. One unit of the budget reads one case: refused where
-    `budget.unit` is "minutes".
+    `budget.unit` is "minutes", and where a case takes more than one reading.
 
     Attributes:
         hours: of reading per site and cycle, finite, at least 0; 0 for no limit.

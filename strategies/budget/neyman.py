@@ -21,8 +21,8 @@ class Neyman:
 
     W_k is the site's share of all unlabeled cases, S_k the standard deviation of their normalised
     entropy, from the histogram, and c_k the minutes of one reading (the mean of the other sites
-    where a site has read none, 1 where no site has). One unit of the budget reads one case: refused
-    where `budget.unit` is "minutes".
+    where a site has read none, 1 where no site has). One unit of the budget is one reading: refused
+    where `budget.unit` is "minutes", whose grants would count c_k twice.
 
     Attributes:
         floor: least grant of a site that can use it.
@@ -30,7 +30,7 @@ class Neyman:
     Source: Neyman, JRSS 97 (1934); with costs: Cochran, Sampling Techniques (1977), equation 5.23.
     """
 
-    by_cases: ClassVar[bool] = True
+    by_readings: ClassVar[bool] = True
 
     floor: int = 0
 

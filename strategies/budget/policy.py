@@ -50,7 +50,7 @@ class Claim:
         words: the statistics behind the weight, in words.
         least: what the rule gives it whatever its weight, at least 0; the floor holds too.
         most: what the rule gives it at most; its capacity where None.
-        threshold: how uncertain the cases it asks for must be, where the rule says so.
+        threshold: how uncertain the cases are that it counts, where the rule says so.
         bound: why it gets no more than `most`, in words.
     """
 

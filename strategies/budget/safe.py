@@ -49,7 +49,7 @@ class Safe:
     and five cycles with equal gains none showed a difference where the model was calibrated, and
     one in ten where its log odds were twice too large. A site's loss falls by the labels of all
     sites, so its gain says where the model still learns, not whose label did it. One unit of the
-    budget reads one case: refused where `budget.unit` is "minutes", whatever its own `minutes` are.
+    budget is one reading: refused where `budget.unit` is "minutes", whatever its own `minutes` are.
 
     Attributes:
         reach: largest move, as a share of the uniform grant, 0 to 1; 0 is uniform.
@@ -64,7 +64,7 @@ class Safe:
     quantile.
     """
 
-    by_cases: ClassVar[bool] = True
+    by_readings: ClassVar[bool] = True
 
     reach: float = 0.5
     confidence: float = 0.95

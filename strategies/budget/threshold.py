@@ -1,4 +1,4 @@
-"""Threshold: the most uncertain cases of all sites, found from histograms alone."""
+"""Threshold: as many as a site has of the most uncertain cases, from histograms alone."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ class Threshold:
 
     One threshold tau is the level of normalised entropy at which the sites have as many cases
     above it as the budget pays, each counted for at least its floor and at most its capacity. A
-    site gets as many as it has above tau; the grant carries tau, or the lower level at which a
-    site that was raised to its floor has that many. Cases are spread evenly within their bin. It
-    follows one noisy site wherever that leads: measured worse than uniform without a floor. One
-    unit of the budget reads one case: refused where `budget.unit` is "minutes".
+    site gets as many as it has above tau. Cases are spread evenly within their bin. It follows one
+    noisy site wherever that leads: measured worse than uniform without a floor.
+
+    The grant tells tau, or the lower level at which a site that was raised to its floor has that
+    many, as a part of its reason: no site goes by it. Which cases fill a grant is the query
+    strategy's choice, and only where `query.strategy` is "entropy" do the grants' queried cases
+    come near the most uncertain of all sites together.
+
+    One unit of the budget reads one case: refused where `budget.unit` is "minutes", and where a
+    case takes more than one reading.
 
     Attributes:
         floor: least grant of a site that can use it.

@@ -68,6 +68,14 @@ def test_arguments_and_the_studys_own_settings_arrive() -> None:
     assert chosen.stopping == Stabilised(cycles=5)
 
 
+@pytest.mark.parametrize("name", sorted(set(BUDGET) - {"hours", "learning-curve", "threshold"}))
+def test_a_policy_that_counts_no_cases_takes_several_readings_of_each(name: str) -> None:
+    changes: dict[str, Any] = {"budget": {"policy": name}, "reading": {"readers_per_case": 2}}
+    if name == "coverage-deficit":
+        changes["query"] = {"strategy": "federated-typiclust"}
+    decisions(study(changes))
+
+
 @pytest.mark.parametrize(
     ("table", "key", "row"),
     [("query", "strategy", n) for n in sorted(QUERY)]
@@ -114,10 +122,24 @@ def test_every_name_of_every_table_can_be_chosen(table: str, key: str, row: str)
         *(
             (
                 {"budget": {"policy": name, "unit": "minutes"}},
-                f"budget.policy = '{name}': a unit of its budget reads one case, accepted with it "
+                f"budget.policy = '{name}': a unit of its budget is one reading, accepted with it "
                 "is budget.unit = 'readings'",
             )
             for name in ("hours", "learning-curve", "neyman", "safe", "threshold")
+        ),
+        *(
+            (
+                {"budget": {"policy": name}, "reading": reading},
+                f"budget.policy = '{name}': a unit of its budget reads one case, and here a case "
+                f"takes {taken} readings; accepted with it are reading.readers_per_case = 1, "
+                "reading.second_share = 0 and reading.repeats = 0",
+            )
+            for name in ("hours", "learning-curve", "threshold")
+            for reading, taken in (
+                ({"readers_per_case": 2}, "2"),
+                ({"second_share": 0.25}, "1.25"),
+                ({"repeats": 0.1}, "1.1"),
+            )
         ),
         (
             {"aggregation": {"name": "sum"}},
