@@ -20,6 +20,9 @@ _EXPONENTS = np.arange(1, 31) / 20
 _HALVINGS = 80
 """Of the interval that holds the common level of the marginal gains."""
 
+_FLAT = 1e-9
+"""A fall up to this, in nats, is rounding: losses that stay as they are have one, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curves:
@@ -29,11 +32,19 @@ class Curves:
         a: by site, at least 0.
         exponent: shared by all sites, above 0.
         rest: the loss that no label removes, shared by all sites, at least 0.
+        fall: how far the losses spread along n ** -exponent within the sites, each with a level
+            of its own, in nats; below 0 where they rise with labels.
     """
 
     a: Mapping[str, float]
     exponent: float
     rest: float
+    fall: float
+
+    @property
+    def falling(self) -> bool:
+        """Whether the losses show learning: within the sites, not only between them."""
+        return self.fall > _FLAT and any(self.a.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +57,11 @@ class LearningCurve:
     marginal gains to one level: a_k beta (n_k + b_k)^-(beta + 1) / c_k is equal at all sites
     between floor and capacity, c_k the minutes of one reading. Every site's loss counts the same,
     whatever its size. A site without points takes the mean a_k. Equal shares until there are more
-    points than the curves have parameters (one per site with points, and two), and where no a_k is
-    above 0. One unit of the budget reads one case: refused where `budget.unit` is "minutes".
+    points than the curves have parameters (one per site with points, and two), and where losses do
+    not fall within the sites (no a_k above 0, or no fall over n^-beta once each site has a level of
+    its own): a_k of losses that rise would tell a site's level alone. One unit of the budget reads
+    one case: refused where `budget.unit` is "minutes", and where a case takes more than one
+    reading.
 
     Attributes:
         floor: least grant of a site that can use it.
@@ -76,10 +90,9 @@ class LearningCurve:
         reports = ordered(reports)
         measured = {s: [p for p in rows if p.labels] for s, rows in points(reports, past).items()}
         curves = fit(measured)
-        if curves is None or not any(curves.a.values()):
+        if curves is None or not curves.falling:
             have = sum(len(rows) for rows in measured.values())
-            why = "are too few for curves" if curves is None else "show no site learning"
-            words = f"equal shares for {len(reports)} sites: {have} losses {why}"
+            words = f"equal shares for {len(reports)} sites: {have} losses {_why(curves)}"
             return grants(reports, [Claim(1.0, words)] * len(reports), self.floor, budget, rng)
         usual = math.fsum(curves.a.values()) / len(curves.a)
         a = [curves.a.get(r.site, usual) for r in reports]
@@ -99,6 +112,15 @@ class LearningCurve:
         return grants(reports, claims, self.floor, budget, rng)
 
 
+def _why(curves: Curves | None) -> str:
+    """Why losses say nothing of what labels are worth."""
+    if curves is None:
+        return "are too few for curves"
+    if not any(curves.a.values()):
+        return "show no site learning"
+    return "do not fall within the sites, taken together"
+
+
 def fit(measured: Mapping[str, Sequence[Point]]) -> Curves | None:
     """The curves of least weighted squares; None where the points are too few.
 
@@ -116,7 +138,9 @@ def fit(measured: Mapping[str, Sequence[Point]]) -> Curves | None:
     fits = [_fit_at(x, columns, labels, losses, weights) for x in _EXPONENTS]
     best = min(range(len(fits)), key=lambda i: fits[i][1])
     a, rest = fits[best][0][:-1].tolist(), float(fits[best][0][-1])
-    return Curves(dict(zip(sites, a, strict=True)), float(_EXPONENTS[best]), rest)
+    exponent = float(_EXPONENTS[best])
+    fall = _fall(columns, labels**-exponent, losses, weights**2)
+    return Curves(dict(zip(sites, a, strict=True)), exponent, rest, fall)
 
 
 def _fit_at(
@@ -134,6 +158,25 @@ def _fit_at(
     design[:, -1] = 1.0
     solution, error = nnls(design * weights[:, None], losses * weights)
     return np.asarray(solution, dtype=np.float64), float(error)
+
+
+def _fall(
+    columns: NDArray[np.int64],
+    x: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> float:
+    """The slope of the losses over x within sites, times the deviation of x; 0 where that is 0."""
+
+    def within(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        means = np.bincount(columns, weights * values) / np.bincount(columns, weights)
+        return np.asarray(values - means[columns], dtype=np.float64)
+
+    over = within(x)
+    if np.abs(over).max() < _FLAT * x.max():
+        return 0.0
+    size = np.sqrt(weights @ over**2 * weights.sum())
+    return float((weights * over) @ within(losses) / size)
 
 
 def _fill(

@@ -129,6 +129,18 @@ def test_few_or_flat_losses_share_equally(tell: Tell) -> None:
     assert flat["a"].reason == "5 of 10: equal shares for 2 sites: 8 losses show no site learning"
 
 
+def test_losses_that_rise_within_the_sites_share_equally(tell: Tell) -> None:
+    said = "5 of 10: equal shares for 2 sites: {} losses do not fall within the sites, taken "
+    rising = {"a": [0.9, 0.6, 0.7, 0.8], "b": [0.9, 0.7, 0.9, 1.1]}  # b's level is higher
+    steady = {"a": [0.9, *[0.5] * 4], "b": [0.9, *[0.7] * 4]}
+    for losses, count in ((rising, 6), (steady, 8)):
+        found = granted(LearningCurve(), tell(losses), 10)
+        assert {s: g.count for s, g in found.items()} == {"a": 5, "b": 5}
+        assert found["b"].reason.startswith(said.format(count))
+    falling = {"a": [0.9, 0.8, 0.7, 0.6], "b": [0.9, 1.1, 0.9, 0.7]}
+    assert counts(LearningCurve(), tell(falling), 10) == {"a": 0, "b": 10}
+
+
 def test_ucb_by_hand(tell: Tell) -> None:
     told = tell({"a": [0.9, 0.8, 0.5], "b": [0.9, 0.6, 0.5]})  # 0.03 and 0.01 per minute
     # bonus 0.5 * 0.03 * sqrt(ln 2) = 0.0125: 0.0425 to 0.0225
