@@ -20,8 +20,11 @@ class GainPerHour:
     One power law e(n) = a n^-b + rest is fitted to the prequential losses of all sites together, n
     their training labels together, as the budget policy learning-curve fits it for each. The gain
     is the drop of log-loss that it expects of one more hour of reading, at the minutes per reading
-    and labels per reading of the cycles so far. No audit label enters. It says nothing before it
-    has more losses than the curve has parameters, three.
+    and labels per reading of the cycles so far. The hour begins at the labels there are after the
+    last cycle: no report counts them yet, so its readings are taken to have given labels as those
+    before them. No audit label enters. It says nothing before it has more losses than the curve has
+    parameters, three, and nothing where the losses do not fall with labels: a curve without a fall
+    would promise nothing of any hour, for cases that have changed as for a model that has learnt.
 
     Source: Hestness et al., arXiv 1712.00409, section 3, for the curve; stopping where labels are
     expected to cost more than they gain, Dimitrakakis and Savu-Krohn, arXiv 0708.1242.
@@ -64,21 +67,25 @@ def expected(past: Sequence[CycleRecord]) -> float | None:
     Args:
         past: finished cycles, oldest first; the last one's readings are not measured yet.
     """
-    measured = _together(past)
-    curves = fit({_ALL: measured})
-    minutes = sum(p.minutes for record in past for p in record.progress.values())
-    last = past[-1].reports.values() if past else ()
-    labels, before = sum(r.labeled for r in last), _minutes_before(past)
-    if curves is None or not minutes or not labels or not before:
+    curves = fit({_ALL: _together(past)})
+    done = [p for record in past for p in record.progress.values()]
+    minutes, labels = sum(p.minutes for p in done), _labels(past)
+    if curves is None or not curves.falling or not minutes or not labels:
         return None
-    more = 60 * labels / before
+    more = 60 * labels / minutes
     a, b = curves.a[_ALL], curves.exponent
     return float(a * labels**-b - a * (labels + more) ** -b)
 
 
-def _minutes_before(past: Sequence[CycleRecord]) -> float:
-    """The minutes behind the labels that the last report counts."""
-    return sum(p.minutes for record in past[:-1] for p in record.progress.values())
+def _labels(past: Sequence[CycleRecord]) -> float:
+    """The training labels after the last cycle, as its readings and the labels before it have it.
+
+    0 where the last report counts no label, or no reading stands behind those that it counts.
+    """
+    read = [sum(p.readings for p in record.progress.values()) for record in past]
+    before = sum(read[:-1])
+    counted = sum(report.labeled for report in past[-1].reports.values()) if past else 0
+    return counted * sum(read) / before if before else 0.0
 
 
 def _together(past: Sequence[CycleRecord]) -> list[Point]:

@@ -61,21 +61,31 @@ def test_a_sure_model_is_told_of_only_after_so_many_cycles_and_never_an_untraine
     assert rule.advise([record(0, untrained), record(1, sure)]) == ""
 
 
-def curve(cycles: int, exponent: float = 0.5, a: float = 2.0) -> list[CycleRecord]:
-    """Losses of a * n ** -exponent + 0.1 at 10, 20, 30 ... labels, 20 minutes for each 10."""
+def curve(cycles: int, a: float = 2.0, rest: float = 0.1) -> list[CycleRecord]:
+    """Losses of a * n ** -0.5 + rest at 10, 20, 30 ... labels, 20 minutes for each 10."""
     past = []
     for cycle in range(cycles):
-        loss = 0.0 if cycle < 2 else a * (10 * (cycle - 1)) ** -exponent + 0.1
+        loss = 0.0 if cycle < 2 else a * (10 * (cycle - 1)) ** -0.5 + rest
         told = {"prequential_loss": loss, "prequential_count": 4 if loss else 0}
         past.append(record(cycle, report(labeled=10 * cycle, **told), minutes=20.0))
     return past
 
 
 def test_the_expected_gain_of_an_hour_by_hand() -> None:
-    past = curve(8)  # 70 labels, 10 for each 20 minutes: an hour brings 30 more
-    assert expected(past) == pytest.approx(2 * 70**-0.5 - 2 * 100**-0.5, rel=1e-3)
+    past = curve(8)  # the report counts 70 labels, 10 for each 20 minutes; the cycle read 10 more
+    assert expected(past) == pytest.approx(2 * 80**-0.5 - 2 * 110**-0.5, rel=1e-3)
+    many = {"a": replace(past[-1].progress["a"], readings=30, minutes=60.0)}
+    more = [*past[:-1], replace(past[-1], progress=many)]  # 30 readings: 30 labels, until 100
+    assert expected(more) == pytest.approx(2 * 100**-0.5 - 2 * 130**-0.5, rel=1e-3)
     assert expected(curve(3)) is None  # one loss
     assert expected([]) is None
+
+
+@pytest.mark.parametrize("a", [-2.0, 0.0])
+def test_losses_that_rise_or_stay_say_nothing_of_an_hour(a: float) -> None:
+    past = curve(9, a=a, rest=1.0)
+    assert expected(past) is None
+    assert GainPerHour().advise(past) == ""
 
 
 def test_an_hour_that_buys_little_is_told_of_and_one_that_buys_much_is_not() -> None:
