@@ -93,7 +93,7 @@ def pure_radius(
         apart = distances.squared(some)
         apart[assigned[some, None] == assigned] = np.inf
         nearest[first : first + _BLOCK] = apart.min(axis=1)
-    pure = max(1, math.ceil(purity * len(rows) - 1e-9))  # 0.55 of 20 rows are 11, not 12
+    pure = max(1, math.ceil(purity * len(rows) - 1e-9))  # 0.55 of 100 rows are 55, not 56
     return math.sqrt(np.partition(nearest, -pure)[-pure])
 
 

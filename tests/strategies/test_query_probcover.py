@@ -74,9 +74,9 @@ def test_the_pure_radius_is_where_the_share_of_pure_balls_falls() -> None:
     assert pure_radius(x, assigned, 0.4, rng()) == pytest.approx(5)
     assert pure_radius(x, assigned, 0.2, rng()) == pytest.approx(7)
     assert pure_radius(x, np.zeros(5, dtype=int), 0.9, rng()) == np.inf
-    # one row and those at 1 to 19 from it: 0.55 of 20 are 11, however 0.55 * 20 is rounded
-    line, one = np.arange(20.0)[:, None], np.array([0] + [1] * 19)
-    assert pure_radius(line, one, 0.55, rng()) == pytest.approx(9)
+    # one row and those at 1 to 99 from it: 0.55 of 100 are 55, however 0.55 * 100 is rounded
+    line, one = np.arange(100.0)[:, None], np.array([0] + [1] * 99)
+    assert pure_radius(line, one, 0.55, rng()) == pytest.approx(45)
 
 
 @given(
