@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import softmax
-from scipy.stats import dirichlet, entropy
 
 from strategies.pool import PER_CASE, Pool
 from strategies.query import QUERY
 from strategies.query.cost_aware import CostAware
 from strategies.query.entropy import Entropy
 from strategies.query.fairfal import FairFal
-from strategies.query.feal import Feal, calibrated, dirichlets, noises, relaxed, spreads
+from strategies.query.feal import Feal
 from strategies.query.fedal import FedAl
 from strategies.query.kafal import Kafal
 from strategies.query.kmeans import k_means
@@ -151,66 +150,6 @@ def test_kafal_of_several_labels_looks_at_each_class_s_yes_and_no() -> None:
     targets = [[1, 0], [1, 0], [1, 0], [0, 0]]  # three with and one without; none with, four
     pool = pool_of(True, logits=[[0, 0]], local_logits=[[-log(3), 0]], labeled_targets=targets)
     assert Kafal().scores(pool) == pytest.approx([log(3) / 8])
-
-
-# ---- FEAL
-
-
-def test_feal_s_uncertainties_of_no_evidence() -> None:
-    flat = dirichlets(np.array([[-1.0, 0.0]]), False)
-    assert noises(flat).ravel() == pytest.approx([1 / 2])  # digamma(3) - digamma(2)
-    assert spreads(flat).ravel() == pytest.approx([0])  # uniform on an interval of length 1
-
-
-@few
-@given(SEEDS)
-def test_feal_s_uncertainties_are_a_dirichlet_s(seed: int) -> None:
-    alpha = dirichlets(3 * rng(seed).standard_normal((4, 3)), False)
-    drawn_from = [dirichlet(a[0]) for a in alpha]
-    assert spreads(alpha)[:, 0] == pytest.approx([d.entropy() for d in drawn_from], abs=1e-9)
-    answers = rng(seed).dirichlet(alpha[0, 0], size=4000)
-    assert float(noises(alpha)[0, 0]) == pytest.approx(entropy(answers.T).mean(), abs=0.05)
-
-
-def test_feal_prefers_noise_where_the_global_model_has_seen_little() -> None:
-    logits = np.array([[0.0, 0.0], [6.0, 6.0], [9.0, 0.0]])  # nothing seen; torn; sure
-    scores = calibrated(logits, logits, False)
-    assert scores[0] == pytest.approx(2 * 0.5)  # u_epi is 1, both u_ale one half
-    assert scores.argmin() == int(spreads(dirichlets(logits, False)).ravel().argmin())
-    assert scores.min() == 0
-    same = np.ones((3, 2))
-    assert calibrated(same, same, False).tolist() == [0, 0, 0]
-
-
-def walked(order: Any, x: Any, k: int, neighbours: int, cosine: float) -> list[int]:
-    """The relaxation of the authors' code, one cosine at a time."""
-    taken: list[int] = []
-    for i in order:
-        near = sorted((-float(x[i] @ x[j]), j) for j in range(len(x)) if j != i)
-        inside = [j for minus, j in near if -minus > cosine][:neighbours]
-        if len(taken) < k and (len(inside) < neighbours or not set(inside) & set(taken)):
-            taken.append(i)
-    return (taken + [i for i in order if i not in taken])[:k]
-
-
-@few
-@given(SEEDS, st.integers(0, 30), st.integers(1, 4))
-def test_feal_s_relaxation_is_the_published_walk(seed: int, k: int, neighbours: int) -> None:
-    x = rng(seed).standard_normal((30, 2))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    order = rng(seed + 1).permutation(30)
-    found = relaxed(order, x, k, neighbours, 0.85)
-    assert found.tolist() == walked(order.tolist(), x, k, neighbours, 0.85)
-
-
-def test_feal_takes_one_of_a_crowd_and_those_that_stand_alone() -> None:
-    crowd = [[1.0, 0.001 * i * i] for i in range(7)]
-    x = np.array([*crowd, [0.0, 1.0]])
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    taken = relaxed(np.arange(8), x, 2, 5, 0.85).tolist()
-    # the five nearest of 1 to 4 hold 0, those of 5 do not
-    assert taken == [0, 5]
-    assert relaxed(np.arange(8), x[[0, 1, 2, 3, 4, 5, 5, 7]], 2, 6, 0.85).tolist() == [0, 7]
 
 
 # ---- cost-aware
