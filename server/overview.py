@@ -27,7 +27,8 @@ _BROKEN = (OSError, sqlite3.Error, LookupError, TypeError, ValueError)
 class StudyView:
     """One study: where it stands, and at each site in site order; `summary` is None if the
     study's folder cannot be read, `gain` what its newest comparison with asking at random says,
-    `advice` what its stopping rule says of the newest cycle that was read.
+    `advice` what its stopping rule says of the newest cycle that was read, and `audit` what the
+    audit set says after that cycle; "" where there is none.
     """
 
     row: StudyRow
@@ -36,6 +37,7 @@ class StudyView:
     told: Mapping[str, int]
     gain: str = ""
     advice: str = ""
+    audit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,14 @@ def _view(paths: ServerPaths, shelf: PresenceShelf, row: StudyRow) -> StudyView:
         "SELECT site, sum(spent) FROM progress WHERE study = ? GROUP BY site", (row.identity,)
     )
     told = {str(site): int(count) for site, count in spent}
-    gain = advice = ""
+    gain = advice = audit = ""
     try:
         known = summary(paths.studies / row.folder, row)
         gain = _gain(paths.studies / row.folder)
     except _BROKEN:  # one broken folder hides no other study
         known = None
     with suppress(*_BROKEN):  # a rule that finds no sense in the reports hides nothing
-        advice = _advice(paths.studies / row.folder)
+        advice, audit = _advice(paths.studies / row.folder)
     return StudyView(
         row,
         known,
@@ -92,6 +94,7 @@ def _view(paths: ServerPaths, shelf: PresenceShelf, row: StudyRow) -> StudyView:
         {site: told.get(site, 0) for site in row.sites},
         gain,
         advice,
+        audit,
     )
 
 
@@ -103,11 +106,13 @@ def _has(file: Path, step: str) -> bool:
         return bool(db.execute("SELECT 1 FROM steps WHERE step = ?", (step,)).fetchone())
 
 
-def _advice(folder: Path) -> str:
-    """What the study's stopping rule says; only where a cycle was read is numpy brought."""
+def _advice(folder: Path) -> tuple[str, str]:
+    """What the study's stopping rule says, and the audit set beside it; only where a cycle was read
+    is numpy brought.
+    """
     file = folder / "ledger.db"
     if not _has(file, "read"):
-        return ""
+        return "", ""
     from protocol.study import load
     from server.advice import advice_in
 
@@ -144,7 +149,7 @@ def _study(view: StudyView) -> dict[str, Any]:
         {"name": site, "standing": view.standings[site], "spent": view.told[site]}
         for site in view.row.sites
     ]
-    said = {"gain": view.gain, "advice": view.advice}
+    said = {"gain": view.gain, "advice": view.advice, "audit": view.audit}
     more = {"sites": sites, "readable": view.summary is not None, **said}
     return row | known | more
 
@@ -203,5 +208,5 @@ def _study_lines(view: StudyView) -> list[str]:
         where = f"{known.words}, {known.spent} of {known.budget} {known.unit} spent"
         where += f", {known.open} open" if known.open else ""
     each = [f"  {site}  {view.standings[site]}, {view.told[site]} spent" for site in row.sites]
-    said = [f"  {words}" for words in (view.gain, view.advice) if words]
+    said = [f"  {words}" for words in (view.gain, view.advice, view.audit) if words]
     return [f"study {row.name} ({row.identity[:12]})  {row.state}, {where}", *each, *said]

@@ -133,7 +133,7 @@ def sites(comparison: Comparison) -> Table:
     found = {r.arm: r for r in comparison.runs.runs if r.seed == seed}
     names = comparison.runs.simulations[0].sites
     rows = tuple(
-        (site, *(_interval(_at_site(run.cycles[-1], comparison, site)) for run in found.values()))
+        (site, *(interval(_at_site(run.cycles[-1], comparison, site)) for run in found.values()))
         for site in names[:MOST_ROWS]
     )
     return Table(("site", *found), rows, max(0, len(names) - MOST_ROWS))
@@ -145,7 +145,7 @@ def _at_site(cycle: Cycle, comparison: Comparison, site: str) -> Interval | None
     return known(split.sites.get(site, {}), comparison.choice.metric) if split else None
 
 
-def _interval(found: Interval | None) -> str:
+def interval(found: Interval | None) -> str:
     """An estimate with its interval."""
     if found is None:
         return words.NONE

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 
-from protocol.records import UNCERTAINTY_BINS, Grant, SiteProgress, SiteReport
+from protocol.records import UNCERTAINTY_BINS, Grant, SiteEvaluation, SiteProgress, SiteReport
 from protocol.study import Study, document
 from server import account
 from server.cli import main
@@ -24,6 +25,7 @@ from server.registry.alarm_shelf import AlarmShelf
 from server.registry.registry import Registry
 from server.registry.study_shelf import StudyRow, StudyShelf
 from server.summary import summary
+from strategies.metrics.measure import measure
 
 
 @pytest.fixture
@@ -94,16 +96,20 @@ def test_the_summary_is_what_the_account_of_the_ledger_says(home: Path, study: S
     book.close()
 
 
+def evaluated(study: Study, cases: int) -> SiteEvaluation:
+    """What north measured on so many audit cases, of two classes in turn; nothing on 0."""
+    target = np.eye(2)[np.arange(cases) % 2]
+    noise = np.random.default_rng(5).normal(size=cases)
+    right = 1 / (1 + np.exp(-np.where(target[:, 1] == 1, 1.0, -1.0) - noise))
+    found = measure(np.stack([1 - right, right], axis=1), target, np.arange(cases), study.task,
+                   clustered=True, unsettled=0, rng=np.random.default_rng(0))  # fmt: skip
+    return SiteEvaluation("north", found if cases else None, None)
+
+
 def test_status_tells_the_advice_that_the_dashboard_shows(home: Path, study: Study) -> None:
     book = ledger(home, study)
-    bins = (40,) + (0,) * (UNCERTAINTY_BINS - 1)
-    for cycle in range(4):
-        kept = ((20, 0), (0, 20)) if cycle else ((0, 0), (0, 0))
-        report = SiteReport("north", 40, 2, 0, 9, 1.0, bins, (20, 20), (1, 1), kept)
-        book.commit(Stage(cycle, "report"), {"north": report})
-        book.commit(Stage(cycle, "allocate"), {"north": Grant(4, "a share")})
+    for _ in cycles_read(book):
         assert "stabilised" not in as_text(overview(home))
-        book.commit(Stage(cycle, "read"), {"north": told("north", 4, 0)})
     book.close()
     seen = overview(home)
     advice = as_dict(seen)["studies"][0]["advice"]
@@ -112,6 +118,47 @@ def test_status_tells_the_advice_that_the_dashboard_shows(home: Path, study: Stu
     shown = study_page(ServerPaths(home), study.identity)
     assert shown is not None
     assert [c["advice"] for c in shown["cycles"]] == ["", "", "", advice]
+
+
+@pytest.mark.parametrize(
+    ("cases", "said"),
+    [
+        (None, "not measured yet."),
+        (0, "no audit case has been measured yet."),
+        (6, "AUROC not estimable, 6 cases."),
+        (60, "AUROC {:.3f} (95 % interval {:.3f} to {:.3f}, not corrected for repeated looks), "
+         "60 cases."),
+    ],
+)  # fmt: skip
+def test_advice_is_told_with_the_audit_interval_of_its_cycle(
+    home: Path, study: Study, cases: int | None, said: str
+) -> None:
+    book, last = ledger(home, study), study.training.rounds_per_cycle
+    for _ in cycles_read(book):
+        assert as_dict(overview(home))["studies"][0]["audit"] == ""
+    for cycle, count in enumerate((60, 60, 60, cases)):
+        if count is not None:
+            book.commit(Stage(cycle, "evaluate", last), {"north": evaluated(study, count)})
+    book.close()
+    shown = study_page(ServerPaths(home), study.identity)
+    assert shown is not None
+    words = f"Audit set after cycle 4: {said.format(*shown['metrics'][-1]['pooled']['auroc'])}"
+    seen = overview(home)
+    (view,) = as_dict(seen)["studies"]
+    assert view["audit"] == words
+    assert f"\n  {view['advice']}\n  {words}" in as_text(seen)
+
+
+def cycles_read(book: Ledger) -> Iterator[None]:
+    """Four cycles after which predictions have stabilised; each is yielded before its readings."""
+    bins = (40,) + (0,) * (UNCERTAINTY_BINS - 1)
+    for cycle in range(4):
+        kept = ((20, 0), (0, 20)) if cycle else ((0, 0), (0, 0))
+        report = SiteReport("north", 40, 2, 0, 9, 1.0, bins, (20, 20), (1, 1), kept)
+        book.commit(Stage(cycle, "report"), {"north": report})
+        book.commit(Stage(cycle, "allocate"), {"north": Grant(4, "a share")})
+        yield
+        book.commit(Stage(cycle, "read"), {"north": told("north", 4, 0)})
 
 
 def test_a_broken_folder_hides_nothing_else(home: Path, study: Study) -> None:

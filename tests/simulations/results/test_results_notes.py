@@ -14,6 +14,8 @@ from simulations.results.advice import advice
 from simulations.results.compare import compare
 from simulations.results.pairing import NotPaired
 
+TO = "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"
+
 
 def rewrite(run: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Change every JSON document of a run's file."""
@@ -87,9 +89,35 @@ def test_other_data_is_refused_even_with_other_seeds(simulated: Callable[..., Pa
         compare([out, other])
 
 
+@pytest.mark.parametrize(
+    ("audit", "shown"),
+    [
+        ([0.9, 0.85, 0.94], "0.900 (0.850 to 0.940)"),
+        ([None, None, None], "not estimable"),
+        (None, "no audit case measured"),
+    ],
+)
+def test_advice_stands_beside_the_audit_interval_of_its_cycle(
+    simulated: Callable[..., Path], audit: list[float | None] | None, shown: str
+) -> None:
+    def measured(line: dict[str, Any]) -> None:
+        if line["cycle"] == 4 and audit is None:
+            line["metrics"]["audit"] = None
+        elif line["cycle"] == 4:
+            line["metrics"]["audit"]["pooled"]["auroc"] = audit
+
+    out = simulated(arms=("random",), seeds=(0,), cycles=6)
+    rewrite(out / "random" / "seed-0", "cycles.jsonl", measured)
+    table = advice(compare([out]))
+    assert table.head[3:] == ("in words", "audit AUROC then")
+    (row,) = table.rows
+    assert row[3:] == ("stop: predictions stable over 3 cycles", shown.replace(" to ", TO))
+
+
 def test_the_report_says_where_no_rule_could_speak(simulated: Callable[..., Path]) -> None:
     out = simulated(arms=("random",), seeds=(0,), cycles=3)
-    assert advice(compare([out])).rows == (("random", "0 of 1 seed", "never", "no advice to stop"),)
+    never = ("random", "0 of 1 seed", "never", "no advice to stop", "–")
+    assert advice(compare([out])).rows == (never,)
     path = out / "random" / "seed-0" / "study.toml"
     path.write_text(
         path.read_text() + '\n[stopping]\nrule = "stabilised"\n\n[privacy]\nepsilon = 8\n'
