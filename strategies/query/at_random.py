@@ -13,7 +13,12 @@ from strategies.query.strategy import check_count
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Every case is as likely as any other."""
+    """Every case is as likely as any other.
+
+    So is every set of k cases, in every order. It costs O(n).
+
+    Source: simple random sampling without replacement.
+    """
 
     @property
     def needs(self) -> Needs:
