@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulations.benchmarks.selection.comparison import Comparison, Line
+from simulations.benchmarks.selection.comparison import LEAST_WORTH, Comparison, Line
 from simulations.benchmarks.selection.inputs import write
 from simulations.benchmarks.selection.ours import prepared
 from simulations.benchmarks.selection.page import page
 from simulations.benchmarks.selection.theirs import deepal
+from simulations.benchmarks.selection.worth import information, worth
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "clustered"])
@@ -40,14 +41,38 @@ def test_an_ensemble_that_agrees_is_asked_last(tmp_path: Path) -> None:
 
 
 def test_a_goal_is_reached_by_the_clock_and_by_the_processor() -> None:
-    def line(cpu: float, equal: float) -> Line:
+    def line(cpu: float, equal: float, worth: float | None = None) -> Line:
         ours = {"seconds": 1, "cpu": 1, "before": 0.0, "peak": 1e6}
         theirs = ours | {"seconds": 9, "cpu": cpu}
-        return Line(Comparison("badge", "baal", 10, 2, 5), (ours,), (theirs,), equal)
+        return Line(Comparison("badge", "baal", 10, 2, 5), (ours,), (theirs,), equal, worth)
 
     assert line(9, 1.0).verdict == "5 x: reached"
     assert line(4, 1.0).verdict == "5 x: MISSED"
     assert line(9, 0.9).verdict == "MISSED: answers differ"
+    assert line(9, 1.0, 0.995).verdict == "5 x: reached"
+    assert line(9, 1.0, 0.994).verdict == "MISSED: our batch tells less"
+
+
+def test_information_of_a_batch_by_hand() -> None:
+    sure = [[1.0, 0.0], [0.0, 1.0]]  # two members, each sure of another answer
+    same = [[0.3, 0.7], [0.3, 0.7]]
+    half = [[1.0, 0.0], [0.5, 0.5]]
+    probs = np.array([sure, same, half, half])
+    assert information(probs, np.array([0])) == pytest.approx(np.log(2))
+    assert information(probs, np.array([1])) == pytest.approx(0)
+    # joint answers of two halves: 5/8, 1/8, 1/8, 1/8; within the members 0 and 2 log 2
+    joint = -(5 / 8 * np.log(5 / 8) + 3 / 8 * np.log(1 / 8))
+    assert information(probs, np.array([2, 3])) == pytest.approx(joint - np.log(2))
+    assert worth(probs, np.array([0, 1]), np.array([0, 1])) == 1
+    assert worth(probs, np.array([1, 0]), np.array([0, 1])) == pytest.approx(0.5)
+
+
+def test_our_batch_is_worth_more_than_cases_that_each_tell_much(tmp_path: Path) -> None:
+    write("batchbald", tmp_path, 5000)
+    probs = np.load(tmp_path / "mc_probs.npy")
+    ours = prepared("batchbald", tmp_path, 10)()
+    each = np.array([information(probs, np.array([row])) for row in range(len(probs))])
+    assert worth(probs, np.argsort(-each)[:10], ours) < LEAST_WORTH
 
 
 def test_the_floor_is_one_pass_over_the_features_for_each_pick() -> None:
@@ -62,6 +87,6 @@ def test_the_floor_is_one_pass_over_the_features_for_each_pick() -> None:
     large = {"kind": "gaussian", "seconds": 20.0, "pass": 0.4, "peak": 17e9, "bytes": 2e9,
              "distinct": 1000.0}  # fmt: skip
     said = page([near], [large])
-    assert "| 9.0 (9.0-9.0) | 9.0 | 100.0% | 1 | 1 | 1.25 x | 2 x: reached |" in said
+    assert "| 9.0 (9.0-9.0) | 9.0 | 100.0% | - | 1 | 1 | 1.25 x | 2 x: reached |" in said
     assert "peak 17.00 GB (MISSED: goal 16 GB)" in said
     assert "takes 0.40 s at 5.0 GB/s, so one pass per pick, the floor, 400 s: 0.05 x" in said

@@ -12,6 +12,10 @@ import numpy as np
 
 from simulations.benchmarks.selection.inputs import write
 from simulations.benchmarks.selection.peers import work
+from simulations.benchmarks.selection.worth import worth
+
+LEAST_WORTH = 0.995
+"""Of what the peer's batch tells; the ten cases that alone tell most have 0.989 of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,9 @@ class Comparison:
                 ours.append(work("ours", self.task, folder, self.k))
                 theirs.append(work(self.peer, self.task, folder, self.k))
             said = [np.load(folder / f"{self.task}-{side}.npy") for side in ("ours", self.peer)]
-        return Line(self, tuple(ours), tuple(theirs), float((said[0] == said[1]).mean()))
+            probs = folder / "mc_probs.npy"
+            told = worth(np.load(probs), *said) if probs.exists() else None
+        return Line(self, tuple(ours), tuple(theirs), float((said[0] == said[1]).mean()), told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,15 @@ class Line:
             busy machine stretches only the others), "before" and "peak" (resident bytes); ours also
             "pass", the seconds of one pass over the features, where there are any.
         equal: share of answers that are the same, in the same place.
+        worth: what our batch tells over what the peer's does, see `worth.worth`; None where the
+            answers are to be the same.
     """
 
     comparison: Comparison
     ours: tuple[dict[str, float], ...]
     theirs: tuple[dict[str, float], ...]
     equal: float
+    worth: float | None = None
 
     def ratios(self, of: str) -> list[float]:
         """Peer's over ours, by repeat."""
@@ -77,6 +86,8 @@ class Line:
         goal = self.comparison.goal
         if self.equal < self.comparison.equal:
             return "MISSED: answers differ"
+        if self.worth is not None and self.worth < LEAST_WORTH:
+            return "MISSED: our batch tells less"
         if goal is None:
             return "told"
         reached = min(median(self.ratios("seconds")), median(self.ratios("cpu"))) >= goal
@@ -102,6 +113,7 @@ class Line:
             f"{median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})",
             f"{median(self.ratios('cpu')):.1f}",
             f"{self.equal:.1%}",
+            "-" if self.worth is None else f"{self.worth:.2%}",
             *(f"{x:.0f}" for x in added),
             "-" if isnan(self.of_floor()) else f"{self.of_floor():.2f} x",
             self.verdict,
