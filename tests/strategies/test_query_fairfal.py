@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import log
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.linalg import norm
 from numpy.typing import NDArray
 from scipy.special import softmax
-from scipy.stats import entropy
 
 from strategies.pool import PER_CASE, Pool
 from strategies.query.fairfal import FairFal, balance, equal_quotas, nearest_class
@@ -76,60 +78,88 @@ def test_a_case_belongs_to_the_class_that_its_direction_is_nearest_to() -> None:
     assert nearest_class(cases, labeled, present).tolist() == [1, 2, 1]
 
 
-def fair(signals: dict[str, NDArray[Any]], k: int, threshold: float, over: int) -> set[int]:
-    """FairFAL in plain loops, in classes that all have labels and enough cases; a set."""
-    labels = signals["labeled_targets"].argmax(axis=1)
-    classes = signals["probs"].shape[1]
+def errors(p: NDArray[Any], predicted: NDArray[Any], z: NDArray[Any]) -> list[NDArray[Any]]:
+    """Each case's gradient of the last layer."""
+    return [np.outer(row - yes, x).ravel() for row, yes, x in zip(p, predicted, z, strict=True)]
 
-    def mean(name: str) -> NDArray[Any]:
-        each = [signals[name][labels == c].mean(axis=0) for c in range(classes)]
-        return np.asarray(np.mean(each, axis=0))
 
-    g, s = mean("labeled_probs"), mean("scratch_labeled_probs")
-    gamma, apart = g.min() / g.max(), np.mean(abs(g - s) / (g + s))
+def predicted(p: NDArray[Any], several: bool) -> NDArray[Any]:
+    return np.asarray(p > 0.5 if several else np.eye(p.shape[1])[p.argmax(axis=1)])
+
+
+def unsure(p: NDArray[Any], several: bool) -> float:
+    answers = [*p, *(1 - p)] if several else p
+    return -sum(q * log(q) for q in answers)
+
+
+def centres(gradients: list[NDArray[Any]], anchors: list[NDArray[Any]], count: int) -> list[int]:
+    """Positions, each the farthest from its nearest anchor or position before."""
+    found: list[int] = []
+    for _ in range(min(count, len(gradients))):
+        near = anchors + [gradients[i] for i in found]
+        left = [i for i in range(len(gradients)) if i not in found]
+        far = {i: min(np.linalg.norm(gradients[i] - a) for a in near) for i in left}
+        found.append(max(far, key=lambda i: far[i]))
+    return found
+
+
+def plain_balance(signals: Mapping[str, NDArray[Any]], there: list[int]) -> tuple[float, float]:
+    """gamma over the classes that have labels, d over all."""
+    of = {c: signals["labeled_targets"][:, c] == 1 for c in there}
+    names = "labeled_probs", "scratch_labeled_probs"
+    g, s = (sum(signals[n][of[c]].mean(axis=0) for c in there) / len(there) for n in names)
+    gaps = [abs(g[c] - s[c]) / (g[c] + s[c]) for c in range(len(g))]
+    return min(g[there]) / max(g[there]), sum(gaps) / len(gaps)
+
+
+def fair(pool: Pool, k: int, threshold: float, over: int) -> set[int]:
+    """FairFAL in plain loops, where some class has labels; a set, for no distances are alike."""
+    signals, several = pool.signals, pool.multi_label
+    present = signals["labeled_targets"].astype(bool)
+    there = [c for c in range(present.shape[1]) if present[:, c].any()]
+
+    gamma, apart = plain_balance(signals, there)
     asked = "probs" if 1 - 0.5 * (apart + gamma) > threshold else "scratch_probs"
-    pair = ("probs", "labeled_probs") if gamma < 0.5 else ("scratch_probs", "scratch_labeled_probs")
+    by = "" if gamma < 0.5 else "scratch_"
     unit = {
         name: signals[name] / np.linalg.norm(signals[name], axis=1, keepdims=True)
         for name in ("features", "labeled_features")
     }
-    means = [unit["labeled_features"][labels == c].mean(axis=0) for c in range(classes)]
-    group = [int(np.argmax([f @ m / np.linalg.norm(m) for m in means])) for f in unit["features"]]
+    means = {c: unit["labeled_features"][present[:, c]].mean(axis=0) for c in there}
+    group = [max(there, key=lambda c: f @ means[c] / norm(means[c])) for f in unit["features"]]
+    p, labeled = signals[f"{by}probs"], signals[f"{by}labeled_probs"]
+    gradients = errors(p, predicted(p, several), signals["features"])
+    known = errors(labeled, present, signals["labeled_features"])
+    sizes = np.bincount(group, minlength=present.shape[1])
     taken: set[int] = set()
-    for c in range(classes):
+    for c, quota in enumerate(equal_quotas(sizes, k)):
         rows = [i for i in range(len(group)) if group[i] == c]
-        rows.sort(key=lambda i: -entropy(signals[asked][i]))
-        rows, picks = rows[: over * (k // classes)], []
-        anchors = [
-            np.outer(p - np.eye(classes)[c], z).ravel()
-            for p, z, y in zip(signals[pair[1]], signals["labeled_features"], labels, strict=True)
-            if y == c
-        ]
-        gradient = {}
-        for i in rows:
-            p = signals[pair[0]][i]
-            gradient[i] = np.outer(p - np.eye(classes)[p.argmax()], signals["features"][i]).ravel()
-        while len(picks) < k // classes:
-            left = [i for i in rows if i not in picks]
-            far = {i: min(np.linalg.norm(gradient[i] - a) for a in anchors) for i in left}
-            picks.append(max(far, key=lambda i: far[i]))
-            anchors.append(gradient[picks[-1]])
-        taken |= set(picks)
+        rows.sort(key=lambda i: -unsure(signals[asked][i], several))
+        rows = rows[: over * quota]
+        anchors = [known[i] for i in np.flatnonzero(present[:, c])]
+        taken |= {rows[i] for i in centres([gradients[i] for i in rows], anchors, quota)}
     return taken
 
 
-@pytest.mark.slow
-@few
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.6, 1.0]), st.integers(1, 4))
-def test_fairfal_is_its_plain_loops(seed: int, threshold: float, over: int) -> None:
-    signals = drawn(seed, n=90, m=9) | {"labeled_targets": np.eye(3)[[0, 1, 2] * 3]}
-    of = nearest_class(
-        signals["features"], signals["labeled_features"], signals["labeled_targets"] >= 0.5
-    )
-    if np.bincount(of, minlength=3).min() < 12:
-        return
-    picks = FairFal(threshold=threshold, over=over).select(pool_of(**signals), 9, rng(seed))
-    assert set(picks.tolist()) == fair(signals, 9, threshold, over)
+@pytest.mark.parametrize("several", [False, True])
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.6, 1.0]), st.integers(1, 3), st.booleans())
+def test_fairfal_is_its_plain_loops_where_a_class_may_have_no_labels(
+    several: bool, seed: int, threshold: float, over: int, absent: bool
+) -> None:
+    targets = np.eye(4)[[0, 2, 3, 0, 2, 3 if absent else 1]]
+    if several:
+        targets[[0, 3, 4]] = [[1, 0, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]]
+    signals = drawn(seed, n=24, c=4) | {"labeled_targets": targets}
+    if several:
+        r = rng(seed)
+        signals |= {name: r.random(p.shape) for name, p in signals.items() if "prob" in name}
+    there = [c for c in range(4) if targets[:, c].any()]
+    both = signals["labeled_probs"], signals["scratch_labeled_probs"]
+    assert balance(*both, targets == 1) == pytest.approx(plain_balance(signals, there))
+    pool = Pool(24, signals, several)
+    picks = FairFal(threshold=threshold, over=over).select(pool, 7, rng(seed))
+    assert set(picks.tolist()) == fair(pool, 7, threshold, over)
 
 
 def test_fairfal_without_labels_still_chooses() -> None:
