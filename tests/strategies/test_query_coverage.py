@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import dist
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,40 @@ def test_spread_is_the_mean_distance_to_the_nearest(n: int, neighbours: int, see
     apart = np.sort(np.sqrt(squares(x, x)), axis=1)[:, 1 : neighbours + 1]
     wanted = apart.mean(axis=1) if n > 1 else np.zeros(1)
     assert spread(x, neighbours, block=7) == pytest.approx(wanted, abs=1e-6)
+
+
+@given(
+    n=st.integers(1, 18),
+    m=st.integers(0, 5),
+    clusters=st.integers(1, 5),
+    neighbours=st.integers(1, 4),
+    least=st.integers(1, 5),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=50)
+def test_typiclust_of_given_clusters_is_its_plain_loop(
+    n: int, m: int, clusters: int, neighbours: int, least: int, seed: int
+) -> None:
+    source = rng(seed)
+    x, assigned = source.standard_normal((n + m, 2)), source.integers(clusters, size=n + m)
+    picks = TypiClust(neighbours, least=least).of_clusters(x, n, assigned, n, source).tolist()
+    assert sorted(picks) == list(range(n))
+    of = assigned.tolist()
+
+    def apart(i: int) -> float:
+        """Mean distance to the nearest others of the cluster, labeled or picked ones included."""
+        others = [j for j in range(n + m) if of[j] == of[i] and j != i]
+        near = sorted(dist(x[i].tolist(), x[j].tolist()) for j in others)[:neighbours]
+        return sum(near) / len(near) if near else 0.0
+
+    for t, row in enumerate(picks):
+        known, left = [*range(n, n + m), *picks[:t]], [i for i in range(n) if i not in picks[:t]]
+        turns = {
+            c: (of.count(c) < least, sum(of[i] == c for i in known), -of.count(c))
+            for c in {of[i] for i in left}
+        }
+        assert turns[of[row]] == min(turns.values())
+        assert apart(row) == pytest.approx(min(apart(i) for i in left if of[i] == of[row]))
 
 
 def test_typiclust_takes_the_most_typical_of_the_largest_cluster() -> None:
