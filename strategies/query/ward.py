@@ -56,7 +56,8 @@ class Ward:
             or "disagreement", what remains of that less the mean of both entropies.
         classes: a case's class is that of both models' mean, "ensemble", or of the nearest mean
             direction of labeled features, "prototype".
-        balance: share of the picks that have a class; the others are of any, 0 to 1.
+        balance: share of the picks that have a class, rounded down; the others are of any, 0 to 1.
+            Below 1 a single pick has none: by default a grant of one case asks by doubt alone.
 
     Source: ours; its parts are CoreSet, LoGo, FedAL and FairFAL, see there.
     """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from strategies.pool import Pool
 from strategies.query.kmeans import k_means
 from strategies.query.refit import own_probabilities
-from strategies.query.ward import Ward
+from strategies.query.ward import Ward, turns_of
 
 SEEDS = st.integers(0, 2**32 - 1)
 N, C, D = 24, 3, 4
@@ -172,3 +172,18 @@ def test_a_cold_pick_keeps_away_from_those_of_classes_before(balance: float) -> 
     pool = of_two(np.column_stack([p, 1 - p]), features=features, **labeled)
     picks = Ward(warm=(9, 9), own="none", balance=balance).select(pool, 2, rng()).tolist()
     assert sorted(picks) == [0, 2]
+
+
+@pytest.mark.parametrize(("k", "of_class"), [(1, 0), (2, 1), (3, 1), (5, 2)])
+def test_the_picks_that_have_a_class_are_rounded_down(k: int, of_class: int) -> None:
+    turns = turns_of(np.repeat([0, 1], 9), np.array([0, 4]), k, Ward().balance, rng())
+    assert (turns >= 0).sum() == of_class
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_a_grant_of_one_case_asks_for_the_most_doubtful_of_all(multi: bool) -> None:
+    for seed in range(20):
+        pool = drawn(seed, 5, multi=multi, distinct=N)
+        doubt = [doubt_of(p, multi=multi) for p in pool.signals["probs"].tolist()]
+        pick = int(Ward().select(pool, 1, rng(seed))[0])
+        assert doubt[pick] == pytest.approx(max(doubt))
