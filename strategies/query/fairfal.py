@@ -154,7 +154,9 @@ def nearest_class(
 
 
 def equal_quotas(sizes: NDArray[np.int64], k: int) -> list[int]:
-    """Picks of each class: as equal as the classes' sizes allow, the odd ones to the largest.
+    """Picks of each class: equal ones, the odd ones and what a small class lacks to the largest.
+
+    Handed round from the largest on: of sizes 10, 9 and 1 and seven picks 4, 2 and 1.
 
     Args:
         sizes: (classes,) cases of each; of equals the first counts as larger.

@@ -102,7 +102,10 @@ def _both(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> st
 
 
 def _near(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
-    return "A little of a case read before, mixed in, would change the model's mind."
+    return (
+        "A little of a case read before, mixed in, would change the model's mind; or it was drawn "
+        "at random, where too few such cases were left."
+    )
 
 
 def _scarce(probs: NDArray[np.float64], classes: Sequence[str], multi: bool) -> str:
