@@ -29,7 +29,6 @@ HEADERS = {
 FEW = settings(
     max_examples=20,
     phases=[Phase.generate],
-    derandomize=True,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
