@@ -38,7 +38,8 @@ TINY = {
 }
 
 
-hypothesis.settings.register_profile("ours", deadline=None)  # a machine may be busy
+# A machine may be busy; and the same code passes or fails alike each time it is tested.
+hypothesis.settings.register_profile("ours", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ours")
 
 
