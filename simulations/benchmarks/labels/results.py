@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 Line: TypeAlias = Mapping[str, Any]
 
 Name: TypeAlias = tuple[str, str, str]
-"""A run's key, arm and cell ("" in a benchmark without cells): `coreset` and `coreset@uniform` share
-a key, and so do two cells that change nothing of the recipe."""
+"""A run's key, arm and cell ("" in a benchmark without cells): `coreset` and `coreset@uniform`
+share a key, and so do two cells that change nothing of the recipe."""
 
 KEPT = ("auroc", "log_loss", "balanced_accuracy")
 """Metrics that a line keeps of every evaluation."""
