@@ -218,8 +218,9 @@ class ReadingRule(Section):
     deadline_hours: float = Field(
         336.0,
         gt=0,
-        description="after which a cycle closes with what has been read; a quarter of it is for "
-        "what slow sites leave to free readers, and for a site that left its last grant unread",
+        description="after which a cycle closes with what has been read (none may end the study: "
+        "leave room for weekends); a quarter of it is for what slow sites leave to free readers, "
+        "and for a site that left its last grant unread",
     )
     consensus: str = Field("majority", min_length=1, description="a name of the consensus table")
     arguments: Arguments = Field(default_factory=dict, description="of the consensus")
