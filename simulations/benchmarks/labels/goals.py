@@ -127,7 +127,7 @@ def _no_worse(told: Mapping[str, Any], track: str) -> Goal:
         return Goal(track, words, "-", None)
     there = sorted(_arms(told, _confirmed(track)), key=lambda x: -float(x["aubc"]))
     place, first = there.index(line) + 1, there[0]
-    said = f"number {place} of {len(there)}, {line['aubc']:.4f}"
+    said = f"number {place} of {len(there)} beside `random`, {line['aubc']:.4f}"
     if place > 1:
         said += f"; `{first['arm']}` has {first['aubc']:.4f}, {first['ours']}"
     return Goal(track, words, said, place == 1 or first["ours"] != DUEL[2])

@@ -87,7 +87,7 @@ def _arm(numbers: Figures, arm: Arm, against: str | None) -> dict[str, Any]:
     return {
         "arm": arm.name,
         "seeds": len(paired.seeds),
-        "aubc": _mean(arm.aubc),
+        "aubc": _mean(arm.aubc, 6),  # where all arms are near 1 they rank by the fifth digit
         "final": _mean(arm.final),
         "worst": _mean(arm.worst_final),
         "gain": _rounded((paired.shift, *paired.shift_interval)),
@@ -100,8 +100,8 @@ def _arm(numbers: Figures, arm: Arm, against: str | None) -> dict[str, Any]:
     }
 
 
-def _mean(summary: Summary | None) -> float | None:
-    return None if summary is None else round(summary.mean, _DIGITS)
+def _mean(summary: Summary | None, digits: int = _DIGITS) -> float | None:
+    return None if summary is None else round(summary.mean, digits)
 
 
 def _policies(group: Group, strategy: str) -> list[dict[str, Any]]:
