@@ -80,7 +80,11 @@ def test_all_goals_met_is_said_so() -> None:
         (arm("ward", "B", worst=0.919), "B", "0.9190; full supervision has 0.9400"),
         (arm("ward", "C", gain=[-0.0031, -0.1, 0.1]), "C", "-0.0031, +0.0000"),
         (arm("ward", "C", worst_loss=0.0101), "C", "+0.0600, +0.0101"),
-        (arm("logo", "D", aubc=0.96, ours=DUEL[2]), "D", "number 2 of 7 beside `random`, 0.9500; `logo` has 0.9600, ward below"),
+        (
+            arm("logo", "D", aubc=0.96, ours=DUEL[2]),
+            "D",
+            "number 2 of 7 beside `random`, 0.9500; `logo` has 0.9600, ward below",
+        ),
         (arm("coreset", "A", ours=DUEL[1]), "A", "above 5 of 6, not `coreset`"),
         (arm("badge", "B", ours="exploratory"), "B", "above 5 of 6, not `badge`"),
         (arm("ward", "D", query_seconds=0.51), "A, B, D", "0.51 s at most"),
