@@ -37,7 +37,9 @@ def undefined(cases: int) -> Estimate:
 
 
 def within(value: float, error: float, cases: int, *, freedom: int | None = None) -> Estimate:
-    """The value with a symmetric interval, cut at -1 and 1.
+    """The value with a symmetric interval, cut at 1, and at -1 where the value is not below it.
+
+    A kappa is where answers are missing: agreement and chance then rest on other cases.
 
     Args:
         value: of the coefficient.
@@ -51,7 +53,8 @@ def within(value: float, error: float, cases: int, *, freedom: int | None = None
     if cases < 2 or not math.isfinite(error) or error < 1e-12 or freedom == 0:
         return Estimate(value, math.nan, math.nan, cases)
     width = error * float(stats.norm.ppf(tail) if freedom is None else stats.t.ppf(tail, freedom))
-    return Estimate(value, max(-1.0, value - width), min(1.0, value + width), cases)
+    low = value - width if value < -1 else max(-1.0, value - width)
+    return Estimate(value, low, min(1.0, value + width), cases)
 
 
 def spread(per_case: NDArray[np.float64], value: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -125,6 +125,7 @@ TABLES = hnp.arrays(
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
+@example(table=np.array([[0, 2], [-1, 2], [2, 0]]), seed=0, name="fleiss")  # -1.25
 @given(table=TABLES, seed=st.integers(0, 2**16), name=st.sampled_from(sorted(EVERY)))
 def test_who_is_who_and_what_is_called_what_play_no_part(
     table: np.ndarray, seed: int, name: str
