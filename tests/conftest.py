@@ -38,7 +38,7 @@ TINY = {
 }
 
 
-# A machine may be busy; and the same code passes or fails alike each time it is tested.
+# A machine may be busy; and the same tests of the same code draw the same examples.
 hypothesis.settings.register_profile("ours", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ours")
 
