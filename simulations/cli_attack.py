@@ -94,11 +94,11 @@ def _canaries(seed: int, fault: str) -> Titled:
 
 
 def _membership(run: Path, data: str) -> Titled:
-    from simulations.attacks.privacy.membership import membership, runs_of
+    from simulations.attacks.privacy.membership import membership, runs_of, targets_of
     from simulations.attacks.privacy.told import of_membership
 
-    found = [(arm, seed, membership(run, arm, seed, data)) for arm, seed in runs_of(run)]
-    return of_membership(found)
+    runs, targets = runs_of(run), targets_of(run, data)
+    return of_membership([(arm, seed, membership(run, arm, seed, targets)) for arm, seed in runs])
 
 
 def _reconstruction(data: str, steps: int) -> Titled:

@@ -106,7 +106,7 @@ def cover(x: NDArray[Any], n: int, delta: float, k: int, rng: np.random.Generato
     Args:
         x: (n + m, d), the n cases of the pool first, then the m labeled ones.
         n: see x.
-        delta: rows closer than this are covered, and those that rounding cannot tell apart.
+        delta: rows closer than this, by more than rounding can tell, are covered.
         k: 0 <= k <= n.
         rng: breaks ties, and orders the rest once all is covered.
 

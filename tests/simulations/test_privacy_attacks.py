@@ -13,7 +13,12 @@ from client.privacy.dp_sgd import Planted
 from protocol.study import load
 from simulations.attacks.privacy.bounds import epsilon_of, gaussian_bound, general_bound, judged
 from simulations.attacks.privacy.canaries import Audit, audit, charged
-from simulations.attacks.privacy.membership import Membership, membership, told_apart
+from simulations.attacks.privacy.membership import (
+    Membership,
+    membership,
+    targets_of,
+    told_apart,
+)
 from simulations.attacks.privacy.released import audit_reports
 from simulations.plan import PlanError, plan_of
 from simulations.simulate import simulate
@@ -99,8 +104,9 @@ def test_attack_of_membership_on_a_finished_run_tells_members_of_a_model_that_le
     sets += ["training.rounds_per_cycle=10", "training.min_steps=40"]
     study = load(committed()["demo"], sets)
     simulate(plan_of(study, "phantom", ["random"], [0]), tmp_path, lambda task, event: None)
-    found = membership(tmp_path, "random", 0)
+    targets = targets_of(tmp_path)
+    found = membership(tmp_path, "random", 0, targets)
     assert 0 < found.members <= 24 < found.others
     assert found.auc > 0.6
     with pytest.raises(PlanError, match="no finished run of arm 'entropy'"):
-        membership(tmp_path, "entropy", 0)
+        membership(tmp_path, "entropy", 0, targets)

@@ -43,29 +43,40 @@ class Membership:
     hits: float
 
 
-def membership(out: Path, arm: str, seed: int, source: str = "") -> Membership:
+def targets_of(out: Path, source: str = "") -> NDArray[np.uint8]:
+    """The (n, classes) answers to all cases of a simulation.
+
+    Args:
+        out: folder of `wardround simulate`.
+        source: of the cases, where they have moved.
+
+    Raises:
+        PlanError: the cases are gone, or are others.
+    """
+    cases = Plan.load(out).moved_to(source).cases()
+    refuse_other_data(asked_for(out), cases, out)
+    assert cases.targets is not None  # noqa: S101 - a simulation has labels
+    return cases.targets
+
+
+def membership(out: Path, arm: str, seed: int, targets: NDArray[np.uint8]) -> Membership:
     """Attack the last model of a finished run.
 
     Args:
         out: folder of `wardround simulate`.
         arm: of the run, with its seed.
-        source: of the cases, where they have moved.
+        targets: of `targets_of`, the same for all runs of the folder.
 
     Raises:
-        PlanError: no such run, its cases, sites or models are gone, its task has several labels, or
-            it labeled all or nothing.
+        PlanError: no such run, its sites or models are gone, its task has several labels, or it
+            labeled all or nothing.
     """
     task = Task(out, arm, seed)
     if not task.finished():
         raise PlanError(f"{out}: no finished run of arm {arm!r} with seed {seed}")
-    plan = Plan.load(out).moved_to(source)
-    study = plan.study_of(arm, seed)
+    study = Plan.load(out).study_of(arm, seed)
     if study.task.multi_label:
         raise PlanError("membership: a task of several labels; accepted is one of a single label")
-    cases = plan.cases()
-    refuse_other_data(asked_for(out), cases, out)
-    targets = cases.targets
-    assert targets is not None  # noqa: S101 - a simulation has labels
     resident = Resident(study.network, study.task.image, len(study.task.classes))
     models, homes = sorted((task.folder / "models").glob("*.safetensors")), _homes(task.folder)
     if not models or not homes:

@@ -141,8 +141,9 @@ def alike(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], 
     """The lines that began as the newest of their seed did, to the last bit, and how many did not.
 
     Cases and the metrics of the first weights must be equal (their hash is of the layers' names,
-    too, which a layer of dropout moves); so must the metrics after the first labels, for runs that
-    train alike and share the first budget alike: arms that differ in their strategy alone.
+    too, which a layer of dropout moved in older runs); so must the metrics after the first labels,
+    for runs that train alike and share the first budget alike: arms that differ in their strategy
+    alone.
     """
     newest: dict[tuple[Any, ...], str] = {}
     for line in sorted(lines, key=lambda x: str(x["when"]), reverse=True):
