@@ -119,10 +119,12 @@ def check_rehearsal(simulation: Simulation, task: Task) -> None:
     if readers.biased > readers.per_site:
         accepted = f"at most simulation.readers.per_site = {readers.per_site}"
         raise refuse("simulation.readers.biased", readers.biased, accepted)
-    if (readers.biased or readers.prefers) and readers.prefers not in task.names:
-        raise refuse(
-            "simulation.readers.prefers", readers.prefers, f"one of {', '.join(task.names)}"
-        )
+    if not readers.biased and (readers.prefers or readers.bias != Readers().bias):
+        accepted = "at least 1 where simulation.readers has prefers or bias"
+        raise refuse("simulation.readers.biased", readers.biased, accepted)
+    if readers.biased and readers.prefers not in task.names:
+        accepted = f"one of {', '.join(task.names)}"
+        raise refuse("simulation.readers.prefers", readers.prefers, accepted)
     if len(simulation.drift.prevalence) not in (0, classes):
         accepted = f"a list of {classes}, one number for each class, or none"
         raise refuse("simulation.drift.prevalence", list(simulation.drift.prevalence), accepted)

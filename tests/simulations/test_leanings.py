@@ -103,9 +103,10 @@ def test_in_a_run_bias_moves_the_labels_and_difficulty_the_minutes(tmp_path: Pat
 @pytest.mark.parametrize(
     ("readers", "said"),
     [
+        ({"bias": 0.5}, r"simulation\.readers\.biased = 0: accepted is at least 1 where"),
+        ({"prefers": "opacity"}, r"simulation\.readers\.biased = 0: accepted is at least 1 where"),
         ({"biased": 1}, r"simulation\.readers\.prefers = '': accepted is one of no opacity, opac"),
         ({"biased": 1, "prefers": "x"}, r"simulation\.readers\.prefers = 'x'"),
-        ({"prefers": "x"}, r"simulation\.readers\.prefers = 'x'"),
         ({"biased": 3, "prefers": "opacity"}, r"at most simulation\.readers\.per_site = 2"),
         ({"difficulty": 3.0}, r"simulation\.readers\.difficulty"),
         ({"bias": 1.5}, r"simulation\.readers\.bias"),
