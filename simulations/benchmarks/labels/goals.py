@@ -134,13 +134,16 @@ def _no_worse(told: Mapping[str, Any], track: str) -> Goal:
 
 
 def _above(told: Mapping[str, Any], track: str) -> Goal:
-    words = "AUBC above LoGo, FairFAL, CoreSet, BADGE and FEAL, beyond chance"
+    words = "AUBC above LoGo, FairFAL, CoreSet, BADGE and FEAL (with either loss), beyond chance"
     others = [x for x in _confirmations(told, track) if x["arm"] in PUBLISHED]
     if _ours(told, track) is None or not others:
         return Goal(track, words, "-", None)
     level = [f"`{x['arm']}`" for x in others if x["ours"] != DUEL[0]]
+    absent = [f"`{arm}`" for arm in PUBLISHED if arm not in {x["arm"] for x in others}]
     said = f"above {len(others) - len(level)} of {len(others)}"
-    return Goal(track, words, f"{said}{', not ' if level else ''}{', '.join(level)}", not level)
+    said += f", not {', '.join(level)}" if level else ""
+    said += f"; still without a confirmation: {', '.join(absent)}" if absent else ""
+    return Goal(track, words, said, False if level else None if absent else True)
 
 
 def _quick(told: Mapping[str, Any]) -> Goal:
