@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol.records import Arrays, Evaluation
+from protocol.sections import Aggregation, Budget
 from protocol.sentences import refuse
-
-if TYPE_CHECKING:
-    from protocol.study import Study
 
 RANDOM, QUERIED = 1, 2
 """Sequence numbers of the train steps of the two models; the study's own has 0."""
@@ -81,21 +78,26 @@ def taken_apart(arrays: Arrays) -> tuple[Arrays, Arrays]:
     return found["random"], found["queried"]
 
 
-def check_gain(study: Study) -> None:
+def check_gain(asked: str, budget: Budget, aggregation: Aggregation, *, private: bool) -> None:
     """Refuse a comparison that the study cannot have.
+
+    Args:
+        asked: for, as `stopping.gain` says.
+        budget: of readings.
+        aggregation: of updates.
+        private: whether the study is.
 
     Raises:
         Refused: in one sentence.
     """
-    asked = study.stopping.gain
     if asked == "never":
         return
-    if study.privacy is not None:
+    if private:
         accepted = '"never" in a private study: two more trainings would have to be paid for'
         raise refuse("stopping.gain", asked, accepted)
-    if study.aggregation.secure:
+    if aggregation.secure:
         accepted = '"never" where aggregation.secure = true: the masks are for one model a round'
         raise refuse("stopping.gain", asked, accepted)
-    if study.budget.exploration == 0:
+    if budget.exploration == 0:
         accepted = '"never" where budget.exploration = 0: nothing would be drawn at random'
         raise refuse("stopping.gain", asked, accepted)

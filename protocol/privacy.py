@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from protocol.sections import Section
+from protocol.sections import Budget, Section, Task, Training
 from protocol.sentences import refuse
-
-if TYPE_CHECKING:
-    from protocol.study import Study
 
 
 class Privacy(Section):
@@ -57,49 +54,46 @@ class Privacy(Section):
     )
 
 
-def planned_cycles(study: Study) -> int:
+def planned_cycles(budget: Budget) -> int:
     """Cycles that the budget of readings lasts, if every grant is spent."""
-    first = study.budget.first or study.budget.per_cycle
-    return 1 + max(0, math.ceil((study.budget.total - first) / study.budget.per_cycle))
+    first = budget.first or budget.per_cycle
+    return 1 + max(0, math.ceil((budget.total - first) / budget.per_cycle))
 
 
-def training_part(study: Study, rounds: Sequence[tuple[int, int]]) -> float:
+def training_part(budget: Budget, each: int, rounds: Sequence[tuple[int, int]]) -> float:
     """The part that rounds that follow each other have of what was left for training before them.
 
     A round weighs as much as the readings that the budget plans up to its cycle: noise hides few
     labels more than many. Rounds beyond the last planned cycle have all that is left.
 
     Args:
-        study: a private one.
+        budget: of readings.
+        each: rounds of a cycle, at least 1.
         rounds: cycle and round of each, at least one, in order.
     """
-    first = study.budget.first or study.budget.per_cycle
+    first = budget.first or budget.per_cycle
 
     def weight(cycle: int) -> float:
-        return min(first + cycle * study.budget.per_cycle, max(study.budget.total, first))
+        return min(first + cycle * budget.per_cycle, max(budget.total, first))
 
     cycle, begun = rounds[0]
-    last = max(planned_cycles(study) - 1, cycle)
-    each = study.training.rounds_per_cycle
+    last = max(planned_cycles(budget) - 1, cycle)
     whole = sum(each * weight(c) for c in range(cycle, last + 1)) - begun * weight(cycle)
     return min(1.0, sum(weight(c) for c, _ in rounds) / whole)
 
 
-def check_private(study: Study) -> None:
-    """Refuse what a private study may not say; a study that is not private may say anything.
+def check_private(privacy: Privacy, training: Training, task: Task, budget: Budget) -> None:
+    """Refuse what a private study may not say.
 
     Raises:
         Refused: in one sentence that begins with the key.
     """
-    if study.privacy is None:
-        return
-    training = study.training
     if training.start != "warm":
-        cycles = planned_cycles(study)
+        cycles = planned_cycles(budget)
         accepted = (
             f'"warm" in a private study: trained anew in each of {cycles} cycles, every label but '
             f"the last ones would be paid for up to {cycles} times from privacy.epsilon = "
-            f"{study.privacy.epsilon:g}, and each training would have a part of it"
+            f"{privacy.epsilon:g}, and each training would have a part of it"
         )
         raise refuse("training.start", training.start, accepted)
     if training.balancing != "none":
@@ -108,6 +102,6 @@ def check_private(study: Study) -> None:
     if training.loss == "evidential":
         accepted = '"cross-entropy" or "focal" in a private study: its prior is a count of labels'
         raise refuse("training.loss", training.loss, accepted)
-    if study.task.multi_label:
+    if task.multi_label:
         accepted = '"single-label" in a private study: no private evaluation of others is built'
-        raise refuse("task.kind", study.task.kind, accepted)
+        raise refuse("task.kind", task.kind, accepted)

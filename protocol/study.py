@@ -89,8 +89,10 @@ class Study(Section):
                 raise refuse("training.loss", "evidential", "another in a multi-label task")
             if self.training.balancing == "weights":  # it has weights of its own
                 raise refuse("training.balancing", "weights", "none or sampling with this loss")
-        check_private(self)
-        check_gain(self)
+        private = self.privacy is not None
+        if self.privacy is not None:
+            check_private(self.privacy, self.training, self.task, self.budget)
+        check_gain(self.stopping.gain, self.budget, self.aggregation, private=private)
         check_rehearsal(self.simulation, self.task)
         return self
 

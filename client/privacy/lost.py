@@ -47,7 +47,7 @@ def lost(account: PrivacyAccount, study: Study, key: StepKey) -> dict[Scope, flo
     too: all that is left is charged then.
     """
     assert study.privacy is not None  # noqa: S101 - there is an account
-    rounds, cycles = study.training.rounds_per_cycle, planned_cycles(study)
+    rounds, cycles = study.training.rounds_per_cycle, planned_cycles(study.budget)
     known = account.store.privacy.all(account.study)
     had = {s: {(c.cycle, c.round) for c in known if c.step == s} for s in ("report", "train")}
     measured = {(c.cycle, c.round) for c in known if c.step == "evaluate"}
@@ -57,7 +57,8 @@ def lost(account: PrivacyAccount, study: Study, key: StepKey) -> dict[Scope, flo
     missing = [one for one in asked if one > max(had["train"], default=(-1, 0))]
     room, share = account.room(), study.privacy.statistics
     spent = sum(c.rdp for c in known if c.step == "train")
-    training = training_part(study, missing) * ((1 - share) * room - spent) if missing else 0.0
+    part = training_part(study.budget, rounds, missing) if missing else 0.0
+    training = part * ((1 - share) * room - spent)
     if study.privacy.noise is not None and missing:
         training = account.left("training")
     reports = max(0, key.cycle + 1 - len(had["report"])) * share * room / cycles

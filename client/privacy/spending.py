@@ -66,7 +66,7 @@ def _report(account: PrivacyAccount, study: Study, key: StepKey) -> list[Wanted]
     told = [POOL]
     told += [MASS] if "uncertainty" in READS[study.budget.policy] else []
     told += [THRESHOLD] if reads_threshold(study, key.cycle) else []
-    part = _privacy(study).statistics * account.room() / planned_cycles(study) / len(told)
+    part = _privacy(study).statistics * account.room() / planned_cycles(study.budget) / len(told)
     cost = Cost("gaussian", _plain_noise(account, part))
     return [Wanted("training", what, cost) for what in told]
 
@@ -103,7 +103,8 @@ def _training_noise(
     charges = account.store.privacy.all(study.identity)
     spent = sum(c.rdp for c in charges if c.scope == "training" and c.step == "train")
     mine = (1 - _privacy(study).statistics) * account.room() - spent
-    part = training_part(study, [(key.cycle, key.round)])
+    each = study.training.rounds_per_cycle
+    part = training_part(study.budget, each, [(key.cycle, key.round)])
     target = min(mine, account.left("training")) * part
     try:
         return noise_for(target, share, steps, account.opened().order, _mechanism(study))
@@ -113,7 +114,8 @@ def _training_noise(
 
 def _evaluate(account: PrivacyAccount, study: Study, key: StepKey) -> list[Wanted]:
     """Audit and locked patients train nothing: each of their scopes is for evaluation alone."""
-    cost = Cost("gaussian", _plain_noise(account, account.room() / (planned_cycles(study) + 1)))
+    room = account.room() / (planned_cycles(study.budget) + 1)
+    cost = Cost("gaussian", _plain_noise(account, room))
     return [Wanted("audit", AUDIT, cost), Wanted("locked", LOCKED, cost)]
 
 

@@ -260,11 +260,12 @@ def test_privacy_account_a_copy_older_than_its_study_charges_what_it_never_knew(
 
 def test_privacy_account_rounds_share_out_what_is_left_by_their_labels() -> None:
     study = _study()  # two cycles of two rounds, 12 and 24 readings
-    assert training_part(study, [(0, 0)]) == pytest.approx(1 / 6)
-    assert training_part(study, [(0, 1)]) == pytest.approx(1 / 5)
-    assert training_part(study, [(1, 0)]) == pytest.approx(1 / 2)
-    assert training_part(study, [(0, 1), (1, 0)]) == pytest.approx(3 / 5)
-    assert training_part(study, [(1, 1)]) == training_part(study, [(7, 1)]) == 1.0
+    assert training_part(study.budget, 2, [(0, 0)]) == pytest.approx(1 / 6)
+    assert training_part(study.budget, 2, [(0, 1)]) == pytest.approx(1 / 5)
+    assert training_part(study.budget, 2, [(1, 0)]) == pytest.approx(1 / 2)
+    assert training_part(study.budget, 2, [(0, 1), (1, 0)]) == pytest.approx(3 / 5)
+    assert training_part(study.budget, 2, [(1, 1)]) == 1.0
+    assert training_part(study.budget, 2, [(7, 1)]) == 1.0
 
 
 def test_privacy_account_the_audit_log_carries_the_total(site: Site) -> None:
