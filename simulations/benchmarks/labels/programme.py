@@ -74,9 +74,9 @@ def everything() -> list[Job]:
     """The development screen, and the budget policies against uniform."""
     jobs = screen(("A", "B", "C", "D"), range(5))
     jobs += screen(("D",), range(5), ["margin", "least-confidence"])  # entropy's picks with two
-    few = ["random", "full", "coreset", "badge", "logo", "ward"]
+    few = ["random", "full", "coreset", "ward", "badge", "logo"]
     jobs += screen(("A0.1", "A100"), range(5), strategies(few))
-    jobs += screen(("A",), range(5), strategies(few[:4]), "resnet")
+    jobs += screen(("A",), range(5), strategies(few[:5]), "resnet")
     jobs += screen(("A",), range(5), strategies(few[:4]), "shares")
     jobs += screen(("C",), PAIRED, against_uniform(POLICIES), "budgets")
     jobs += screen(("C",), PAIRED, against_uniform((*POLICIES, THRIFTY)), "minutes")
