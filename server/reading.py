@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from protocol.records import CycleRecord, Grant, SiteProgress, SiteReport
 from protocol.steps import Reply, Selected
@@ -19,6 +20,7 @@ from server.federation import QuorumLost
 from server.ledger import Stage
 from server.settling import by_site
 from server.sharing import Sharing
+from strategies.budget import BudgetPolicy
 from strategies.budget.silence import silent
 
 SHORTER = 0.25
@@ -164,7 +166,7 @@ class Reading:
         free = [report for report in free if report.capacity > 0]
         if returned <= 0 or not free:
             return {}
-        sharing = Sharing(self.c.study, self.c.decisions.policy, self.c.ledger)
+        sharing = Sharing(self.c.study, self._policy(), self.c.ledger)
         read = {site for site, there in seen.items() if there.readings}
         shared = sharing.of(self.cycle, TOP_UP, free, self.past, returned, read)
         return {
@@ -172,6 +174,15 @@ class Reading:
             for site, grant in shared.items()
             if grant.count
         }
+
+    def _policy(self) -> BudgetPolicy:
+        """The study's, with what its bounds have left after this cycle's first grants."""
+        policy = self.c.decisions.policy
+        after = getattr(policy, "after", None)
+        if after is None:
+            return policy
+        granted = {site: grant.count for site, grant in self.shared.items()}
+        return cast("BudgetPolicy", after(list(self.told.values()), granted))
 
     def _used_up(self, site: str, seen: Mapping[str, SiteProgress]) -> bool:
         """Whether the site's readers are done, and not for want of cases."""

@@ -80,7 +80,9 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
 
     check_choices(study)
     query, budget, reading = study.query, study.budget, study.reading
-    floor = _with("budget.arguments", budget.arguments, "floor", budget.floor, "budget.floor")
+    shares = _with("budget.arguments", budget.arguments, "floor", budget.floor, "budget.floor")
+    if "seconds" in getattr(BUDGET.get(budget.policy), "__dataclass_fields__", ()):
+        shares = _with("budget.arguments", shares, "seconds", budget.seconds, "budget.seconds")
     kind = _with(
         "reading.arguments", reading.arguments, "multi_label", study.task.multi_label, "task.kind"
     )
@@ -92,7 +94,7 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
         "aggregation.name", AGGREGATION, study.aggregation.name, study.aggregation.arguments
     )
     _check_secure(study, aggregator)
-    policy = chosen("budget.policy", BUDGET, budget.policy, floor)
+    policy = chosen("budget.policy", BUDGET, budget.policy, shares)
     _check_policy(study, policy)
     return Decisions(
         query=_weighted(study, strategy),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +16,8 @@ from strategies.budget.measured import minutes_per_reading
 from strategies.budget.policy import Claim, check_floor, check_range, grants, ordered
 
 _TIE = 1e-6
-"""Two gains closer than this are equal; those of two bins differ by 1/32."""
+"""Two gains closer than this are equal; those of two bins differ by 1/32. A reading that lacks less
+than this share of itself has its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,17 @@ class Hours:
     Maximises sum over sites k and bins j of g_j x_kj, g_j the middle of bin j, subject to
     sum x_kj = budget, 0 <= x_kj <= cases of site k in bin j, and
     floor <= sum_j x_kj <= min(capacity, 60 hours / c_k), c_k the minutes of one reading (the mean
-    of the other sites where a site has read none, 1 where no site has). Capacity beyond the
-    histogram gains nothing. Among equal optima the grants are the most even. Where the hours are
-    short, the grants sum to what they allow. One unit of the budget reads one case: refused where
-    `budget.unit` is "minutes", and where a case takes more than one reading.
+    of the other sites where a site has read none). Capacity beyond the histogram gains nothing.
+    Among equal optima the grants are the most even. Where the hours are short, the grants sum to
+    what they allow. One unit of the budget reads one case: refused where `budget.unit` is
+    "minutes", and where a case takes more than one reading.
 
     Attributes:
         hours: of reading per site and cycle, finite, at least 0; 0 for no limit.
         site_hours: hours of single sites that differ: [["site-01", 3.0]]; here 0 is no reading. A
             site is named once; where a study begins, a name of none of its sites is refused.
         floor: least grant of a site that can use it.
+        seconds: of one reading, above 0, while no site has read any.
 
     Source: HiGHS (Huangfu and Hall, Mathematical Programming Computation 10, 2018) by scipy.
     """
@@ -47,6 +49,7 @@ class Hours:
         default=(), metadata={"example": '[["site-01", 3.0]]'}
     )
     floor: int = 0
+    seconds: float = 60.0
 
     def __post_init__(self) -> None:
         """Refuse arguments out of range."""
@@ -65,6 +68,20 @@ class Hours:
         """The sites that have hours of their own."""
         return tuple(site for site, _ in self.site_hours)
 
+    def after(self, reports: Sequence[SiteReport], granted: Mapping[str, int]) -> Hours:
+        """The policy for a further share of a cycle: with the hours that its grants have left.
+
+        Args:
+            reports: of every site that was granted something, as the cycle was shared by them.
+            granted: readings by site name.
+        """
+        left = dict(self.site_hours)
+        for r, minutes in zip(reports, minutes_per_reading(reports, self.seconds), strict=True):
+            hours = self._hours(r.site)
+            if hours is not None:
+                left[r.site] = max(hours - granted.get(r.site, 0) * minutes / 60, 0.0)
+        return replace(self, site_hours=tuple(left.items()))
+
     def allocate(
         self,
         reports: Sequence[SiteReport],
@@ -75,7 +92,7 @@ class Hours:
         """Grants by the linear programme; see `BudgetPolicy`."""
         reports = ordered(reports)
         bins = [histogram(r) for r in reports]
-        costs = minutes_per_reading(reports)
+        costs = minutes_per_reading(reports, self.seconds)
         caps = [self._cap(r, cost) for r, cost in zip(reports, costs, strict=True)]
         lows = [min(self.floor, cap) for cap in caps]
         price = dual_price(bins, lows, caps, min(budget, sum(caps)))
@@ -103,7 +120,7 @@ class Hours:
         hours = self._hours(report.site)
         if hours is None:
             return report.capacity
-        return min(report.capacity, math.floor(60 * hours / minutes))
+        return min(report.capacity, math.floor(60 * hours / minutes + _TIE))
 
 
 def _in_words(hours: float, cap: int, minutes: float) -> str:

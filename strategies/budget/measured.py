@@ -94,13 +94,13 @@ def rewards(reports: Sequence[SiteReport], past: Sequence[CycleRecord]) -> dict[
     return found
 
 
-def minutes_per_reading(reports: Sequence[SiteReport]) -> list[float]:
+def minutes_per_reading(reports: Sequence[SiteReport], seconds: float = 60.0) -> list[float]:
     """(sites,) minutes of one reading, above 0; the mean of the others where a site has read none.
 
-    1 everywhere before the first reading.
+    Before the first reading those `seconds` everywhere.
     """
     known = [r.seconds_per_reading / 60 for r in map(checked, reports) if r.seconds_per_reading]
-    usual = math.fsum(known) / len(known) if known else 1.0
+    usual = math.fsum(known) / len(known) if known else seconds / 60
     return [r.seconds_per_reading / 60 or usual for r in reports]
 
 

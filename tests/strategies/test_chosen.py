@@ -8,7 +8,7 @@ from numpy.random import default_rng
 
 from protocol.study import Study, StudyError, parse
 from strategies.aggregation import AGGREGATION, FedAdam
-from strategies.budget import BUDGET, UncertaintyMass
+from strategies.budget import BUDGET, Hours, UncertaintyMass
 from strategies.chosen import UNTRAINED, decisions
 from strategies.consensus import CONSENSUS, DawidSkene, Majority
 from strategies.query import QUERY, CostWeighted
@@ -66,6 +66,14 @@ def test_arguments_and_the_studys_own_settings_arrive() -> None:
     assert chosen.aggregator == FedAdam(tau=0.01)
     assert chosen.consensus == DawidSkene(multi_label=True, smoothing=2)
     assert chosen.stopping == Stabilised(cycles=5)
+
+
+def test_hours_reckon_with_the_studys_expected_seconds_and_with_no_others() -> None:
+    budget: dict[str, Any] = {"policy": "hours", "seconds": 90.0, "arguments": {"hours": 2.0}}
+    assert decisions(study({"budget": budget})).policy == Hours(hours=2.0, floor=1, seconds=90.0)
+    budget["arguments"]["seconds"] = 60.0
+    with pytest.raises(StudyError, match=r"seconds = 60.0: accepted is budget.seconds instead"):
+        decisions(study({"budget": budget}))
 
 
 @pytest.mark.parametrize("name", sorted(set(BUDGET) - {"hours", "learning-curve", "threshold"}))

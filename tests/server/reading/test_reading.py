@@ -50,6 +50,16 @@ def test_a_site_without_cases_left_is_not_topped_up(torn: Callable[..., Torn]) -
     made.check()
 
 
+def test_a_top_up_keeps_to_the_hours_that_the_first_grants_have_left(
+    torn: Callable[..., Torn],
+) -> None:
+    hours = "budget.arguments.hours=0.05"  # 4 and 1 readings more of 36 s
+    made = torn("budget.policy=hours", hours, "budget.seconds=36.0")
+    made.world.run()
+    assert made.books()[0]["granted"] == {"north": [4, 1], "south": [4], "west": [4]}
+    made.check()
+
+
 def test_a_cycle_does_not_close_below_its_quorum(torn: Callable[..., Torn]) -> None:
     made = torn("aggregation.quorum=1.0")
     with pytest.raises(QuorumLost, match="2 sites were done or answered, a quorum is 3"):

@@ -218,6 +218,31 @@ def test_no_hours_at_a_single_site_are_no_reading() -> None:
     assert counts(Hours(hours=0.5, site_hours=(("a", 0.0),)), told, 80) == {"a": 0, "b": 60}
 
 
+def test_hours_take_the_studys_seconds_until_a_site_has_its_own() -> None:
+    told: Course = [site("a", {31: 90}), site("b", {0: 90})], []
+    assert counts(Hours(hours=0.1, seconds=180.0), told, 40) == {"a": 2, "b": 2}
+    measured: Course = [site("a", {31: 90}, seconds=90.0), site("b", {0: 90})], []
+    assert counts(Hours(hours=0.1, seconds=180.0), measured, 40) == {"a": 4, "b": 4}
+
+
+@pytest.mark.parametrize(
+    ("hours", "seconds", "readings"), [(1.0, 14.4, 250), (2.0, 57.6, 125), (0.25, 60.1, 14)]
+)
+def test_hours_that_are_whole_readings_are_so_many(
+    hours: float, seconds: float, readings: int
+) -> None:
+    told: Course = [site("a", {31: 400}, seconds=seconds)], []
+    assert counts(Hours(hours=hours), told, 999) == {"a": readings}
+
+
+def test_hours_of_a_further_share_are_what_the_grants_left() -> None:
+    told = [site("a", {31: 90}, seconds=120.0), site("b", {0: 90}, seconds=30.0)]
+    policy = Hours(hours=0.5, site_hours=(("c", 2.0),)).after(told, {"a": 15, "b": 20})
+    assert counts(policy, (told, []), 80) == {"a": 0, "b": 40}
+    assert dict(policy.site_hours)["c"] == 2.0
+    assert Hours().after(told, {"a": 15}) == Hours()
+
+
 def test_a_site_has_its_hours_once() -> None:
     with pytest.raises(ValueError, match="site_hours names 'a' 2 times: accepted is once per site"):
         Hours(site_hours=(("a", 1.0), ("b", 1.0), ("a", 2.0)))
