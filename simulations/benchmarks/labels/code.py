@@ -20,15 +20,33 @@ _ALWAYS = (
     "client.steps.select",
     "client.steps.train",
     "client.steps.evaluate",
+    "client.queue",
     "server.course",
+    "server.cycle",
+    "server.sharing",
     "simulations.hospitals",
-    "simulations.readers",
+    "simulations.people",
     "simulations.benchmarks.labels.data",
 )
 """Where every run's numbers come from; what they import of ours counts, too."""
 
-_ROOMS = ("strategies", "client.learning", "protocol.seeds", "simulations.splits")
-"""Imports that are followed. Tables of strategies are not: a run hangs on the rows it names."""
+_ROOMS = (
+    "strategies",
+    "client.asked",
+    "client.cost",
+    "client.learning",
+    "client.queue",
+    "client.scored_pool",
+    "client.steps",
+    "protocol.seeds",
+    "server.merging",
+    "server.reading",
+    "server.settling",
+    "server.training",
+    "simulations.",
+)
+"""Imports that are followed. Tables of strategies are not: a run hangs on the rows it names. Nor
+are records, stores and engines, which keep and carry what others have decided."""
 
 
 def version(study: Study) -> str:
@@ -61,9 +79,14 @@ def _inner(rows: Iterable[object]) -> Iterator[str]:
     from strategies.query import QUERY
 
     for row in rows:
-        named = getattr(row, "inner", None)
-        if isinstance(named, str) and named in QUERY:
-            yield QUERY[named].__module__
+        inner = getattr(row, "inner", None)
+        if isinstance(inner, str):
+            inner = QUERY.get(inner)
+        elif inner is not None:  # a strategy that the study has weighted by cost
+            yield from _inner([inner])
+            inner = type(inner)
+        if inner is not None:
+            yield inner.__module__
 
 
 def closure(modules: Iterable[str]) -> set[str]:
@@ -85,7 +108,7 @@ def imports(file: Path) -> tuple[str, ...]:
     names = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+            names |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
     return tuple(sorted(n for n in names if n.startswith(_ROOMS)))
 
 

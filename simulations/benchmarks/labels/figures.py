@@ -60,7 +60,8 @@ class Figures:
         costs: by arm.
         left_out: runs that did not begin as the newest of their seed did.
         codes: the most versions of its code that one arm's runs are of; arms differ in their code.
-        commits: how many commits all the runs are of.
+        commits: those that the runs are of, in short.
+        estimable: fewest and most sites of a run that have an AUROC at its end, and all sites.
     """
 
     track: Track
@@ -73,7 +74,8 @@ class Figures:
     costs: Mapping[str, Cost]
     left_out: int
     codes: int
-    commits: int
+    commits: tuple[str, ...]
+    estimable: tuple[int, int, int]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -108,8 +110,20 @@ def figures(
         costs={arm: _cost([x for x in kept if x["arm"] == arm]) for arm in runs.arms},
         left_out=left_out,
         codes=max(Counter(arm for arm, _ in versions).values(), default=0),
-        commits=len({line["git"] for line in kept}),
+        commits=tuple(sorted({str(line["git"] or "unknown")[:7] for line in kept})),
+        estimable=_estimable(kept),
     )
+
+
+def _estimable(lines: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
+    sites = [line["cycles"][-1]["metrics"]["locked"]["sites"] for line in lines]
+    found = [sum(_known(site.get("auroc")) for site in run.values()) for run in sites]
+    return min(found, default=0), max(found, default=0), max(map(len, sites), default=0)
+
+
+def _known(metric: Sequence[float | None] | None) -> bool:
+    """Whether there is an estimate."""
+    return metric is not None and metric[0] is not None
 
 
 def runs_of(lines: Sequence[Mapping[str, Any]]) -> Runs:

@@ -125,12 +125,13 @@ def _no_worse(told: Mapping[str, Any], track: str) -> Goal:
     line = _ours(told, track)
     if line is None:
         return Goal(track, words, "-", None)
-    there = sorted(_arms(told, _confirmed(track)), key=lambda x: -float(x["aubc"]))
-    place, first = there.index(line) + 1, there[0]
-    said = f"number {place} of {len(there)} beside `random`, {line['aubc']:.4f}"
-    if place > 1:
-        said += f"; `{first['arm']}` has {first['aubc']:.4f}, {first['ours']}"
-    return Goal(track, words, said, place == 1 or first["ours"] != DUEL[2])
+    rivals = [x for x in _confirmations(told, track) if x["arm"] != OURS]
+    ahead = [x for x in rivals if x["aubc"] > line["aubc"]]
+    said = f"number {len(ahead) + 1} of {len(rivals) + 1} beside `random`, {line['aubc']:.4f}"
+    for x in sorted(ahead, key=lambda x: -float(x["aubc"]))[:1]:
+        said += f"; `{x['arm']}` has {x['aubc']:.4f}, {x['ours'] or 'not compared'}"
+    behind, untold = DUEL[2] in {x["ours"] for x in ahead}, None in {x["ours"] for x in ahead}
+    return Goal(track, words, said, False if behind else None if untold else True)
 
 
 def _above(told: Mapping[str, Any], track: str) -> Goal:

@@ -73,13 +73,9 @@ class Job:
         return _cases(self.track, self.file, self.seed, self.scored_on)
 
     def key(self) -> str:
-        """Hash of all that decides its numbers: study, rehearsal, cases, code.
-
-        Of the study what differs from the defaults, so that a new key of study files, which no
-        run here names, leaves known runs known.
-        """
+        """Hash of all that decides its numbers: study with its defaults, rehearsal, cases, code."""
         study = self.study()
-        said = study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        said = study.model_dump(mode="json", by_alias=True)
         content = [said, _digest(self.cases()), version(study), self.scored_on]
         if attack := Arm.parse(self.arm).attack:
             content += [attack, attacking()]

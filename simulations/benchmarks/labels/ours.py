@@ -13,7 +13,15 @@ OURS = "ward"
 PUBLISHED = ("logo", "fairfal", "coreset", "badge", "feal", "feal+training.loss=evidential")
 """The arms that the issue names: LoGo, FairFAL, CoreSet, BADGE, and FEAL with either loss."""
 
-SCREENED = ("fedal", "class-balanced+query.arguments.inner=coreset")
+SCREENED = (
+    "fedal",
+    "class-balanced+query.arguments.inner=coreset",
+    "probcover",
+    "kafal",
+    "bald+network.dropout=0.2",
+    "margin",
+    "least-confidence",
+)
 """Those that were among the best four of a track's screen beside them; the quota is no paper's."""
 
 MEASURES: Mapping[str, str] = {

@@ -33,8 +33,9 @@ at two evaluations in a row (the last one needs no second), and in how many seed
 *Query* is processor time of one cycle's selections over all sites, in the cycles after the random
 first labels (whose own few milliseconds are in it); *score* that of scoring the pools before them
 and of training a site's own models where a strategy asks for them, whatever else the machine was
-doing. *Worst site* is its final AUROC where it can be told; *log-loss* is at the end, too; *rarest
-class* is the share, among the labels that the arm asked for, of the class of which it has fewest.
+doing. *Worst site* is its final AUROC, among the sites that have scored cases of every class;
+*log-loss* is at the end, too; *rarest class* is the share, among the labels that the arm asked for,
+of the class of which it has fewest.
 Fewer than 20 pairs are marked exploratory: they claim nothing.
 A budget policy shares the first labels, too, so its arms may begin otherwise. A table stays until
 there are results of as many runs as it was written from.
@@ -164,8 +165,15 @@ def _seeds(numbers: Figures) -> str:
     if numbers.left_out:
         words += f"; {numbers.left_out} runs of older code that began otherwise are left out"
     versions = "1 version" if numbers.codes == 1 else f"up to {numbers.codes} versions"
-    commits = "1 commit" if numbers.commits == 1 else f"{numbers.commits} commits"
-    return f"{words}. An arm's runs are of {versions} of its code, all runs of {commits}."
+    commits = "commit" if len(numbers.commits) == 1 else "commits"
+    words += (
+        f". An arm's runs are of {versions} of its code; {commits} {', '.join(numbers.commits)}."
+    )
+    fewest, most, sites = numbers.estimable
+    if fewest < sites:
+        among = f"{most}" if fewest == most else f"{fewest} to {most}, by the seed,"
+        words += f" The worst site is the worst of {among} of {sites} that have an AUROC."
+    return words
 
 
 def _confirmations(results: Results) -> Iterator[str]:

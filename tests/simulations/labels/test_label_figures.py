@@ -234,14 +234,14 @@ def test_versions_are_counted_within_an_arm_and_commits_over_the_table(
     for made in two_arms:
         made |= {"code": f"of {made['arm']}", "git": "one"}  # every strategy has code of its own
     numbers = figures(TRACKS["A"], two_arms)
-    assert (numbers.codes, numbers.commits) == (1, 1)
+    assert (numbers.codes, numbers.commits) == (1, ("one",))
     two_arms[1] |= {"code": "older coreset", "git": "another"}
     numbers = figures(TRACKS["A"], two_arms)
-    assert (numbers.codes, numbers.commits) == (2, 2)
+    assert (numbers.codes, numbers.commits) == (2, ("another", "one"))
     results = Results(tmp_path / "results.jsonl")
     for made in two_arms:
         results.add(made)
-    assert "An arm's runs are of up to 2 versions of its code, all runs of 2 commits." in page(
+    assert "An arm's runs are of up to 2 versions of its code; commits another, one." in page(
         results
     )
 
@@ -267,3 +267,14 @@ def test_the_code_of_a_run_is_that_of_the_strategies_it_names() -> None:
     modules = closure(["strategies.query.coreset"])
     assert "strategies.pool" in modules
     assert "strategies.query.badge" not in modules
+
+
+@pytest.mark.slow
+def test_the_code_of_a_run_is_that_of_its_network_too_and_of_what_a_strategy_wraps() -> None:
+    modules = closure(["client.learning.networks", "server.sharing", "simulations.people"])
+    for module in ("client.learning.monai_networks", "server.merging", "simulations.turns"):
+        assert module in modules
+    arms = ["entropy", "fedal"]
+    arms += [f"{name}+query.cost_weighted=true" for name in arms]
+    plan = Plan(document(TRACKS["A"].study), "A", tuple(arms), (0,), "val")
+    assert len({version(plan.study_of(arm, 0)) for arm in arms}) == len(arms)

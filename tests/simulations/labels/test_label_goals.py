@@ -107,6 +107,17 @@ def test_a_policy_that_is_not_safe_saves_nothing() -> None:
     assert found[0].measured == "-0.0051, +0.0000; moved 10.0%"
 
 
+@pytest.mark.parametrize(("verdict", "met"), [(DUEL[2], False), (None, None), (DUEL[1], True)])
+def test_a_method_confirmed_in_a_further_cell_can_be_first(
+    verdict: str | None, met: bool | None
+) -> None:
+    measured = told()
+    measured["arms"].append(arm("margin", "D", cell="further", aubc=0.99, ours=verdict))
+    (goal,) = (g for g in goals(measured) if g.track == "D" and "behind the first" in g.words)
+    assert goal.met is met
+    assert goal.measured.startswith("number 2 of 8 beside `random`, 0.9500; `margin` has 0.9900")
+
+
 def test_second_without_a_difference_is_not_behind() -> None:
     assert missed(told(arm("logo", "D", aubc=0.96, ours=DUEL[1]))) == []
 
