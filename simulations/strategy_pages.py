@@ -229,9 +229,9 @@ _END = 'docs/strategies.md prints them."""\n'
 _REFERENCE = "What the others are held against; its own curves stand in the benchmark's tables."
 
 _DECISION = """\
-1. The very first cycle, before any label: `query.cold_start = "random"`, the default. With a
-   pretrained network whose features mean something: `typiclust`, or `federated-typiclust` where
-   the sites see alike cases.
+1. The very first cycle, before any label: `query.cold_start = "random"`, the default and the only
+   one measured here. `typiclust` is made for a pretrained network whose features mean something,
+   `federated-typiclust` for that where the sites see alike cases.
 2. Epsilon is to cover the choice of cases, too: `threshold-random`. In any other private study
    take a strategy whose page says what it looks at, and read what epsilon then means.
 3. Everything else: `ward`, the default, rare classes and sites that differ included. It trains no
@@ -243,7 +243,7 @@ _DECISION = """\
 5. Readings are budgeted in minutes and cases differ in length: `cost-aware`, made for that and not
    measured there yet.
 6. Budgets between sites: `uniform`. To move budget at all: `safe`. Physicians' hours are the bound:
-   `hours`, which keeps to them whatever it gains. On track C seven other policies raised the mean
+   `hours`, which grants no more than they can read at the pace measured so far. On track C seven other policies raised the mean
    AUROC and cost the worst-served hospital log-loss; none but `safe` kept within both bounds.
 7. In doubt, simulate it on labeled cases of your own: `wardround simulate --arms NAME,random`. In a
    live study `stopping.gain` holds the strategy against random.
@@ -264,5 +264,6 @@ _ABOUT_BUDGETS = (
     "Whatever the policy, a site that read nothing of its last grant is asked for no more than "
     "`budget.floor` (for one unit where that is 0) until it reads again, and the others share the "
     "rest; its reason says so. In a private study, where sites do not tell what they have left "
-    "unread, no site counts as silent.\n"
+    "unread, no site counts as silent. `floor`, and what `hours` reckons with as `seconds`, are those "
+    "of `[budget]`; among a policy's arguments they are refused.\n"
 )

@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, Refused) as refused:
         print(refused, file=sys.stderr)
         return 2
-    if given.quick or not (given.page or given.everything):
+    if jobs:
         print(tables(results, {(job.track, job.cell, job.scored_on) for job in jobs}))
-    elif not published(_pages(results), results):
+    if (given.page or given.everything) and not published(_pages(results), results):
         return 2
     return int(failed > 0)
 

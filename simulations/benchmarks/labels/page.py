@@ -172,7 +172,7 @@ def _seeds(numbers: Figures) -> str:
     fewest, most, sites = numbers.estimable
     if fewest < sites:
         among = f"{most}" if fewest == most else f"{fewest} to {most}, by the seed,"
-        words += f" The worst site is the worst of {among} of {sites} that have an AUROC."
+        words += f" Of its {sites} sites {among} have an AUROC of their own."
     return words
 
 
