@@ -243,8 +243,9 @@ _DECISION = """\
 5. Readings are budgeted in minutes and cases differ in length: `cost-aware`, made for that and not
    measured there yet.
 6. Budgets between sites: `uniform`. To move budget at all: `safe`. Physicians' hours are the bound:
-   `hours`, which grants no more than they can read at the pace measured so far. On track C seven other policies raised the mean
-   AUROC and cost the worst-served hospital log-loss; none but `safe` kept within both bounds.
+   `hours`, which grants no more than they can read at the pace measured so far. On track C seven
+   other policies raised the mean AUROC and cost the worst-served hospital log-loss; none but `safe`
+   kept within both bounds.
 7. In doubt, simulate it on labeled cases of your own: `wardround simulate --arms NAME,random`. In a
    live study `stopping.gain` holds the strategy against random.
 """
@@ -264,6 +265,6 @@ _ABOUT_BUDGETS = (
     "Whatever the policy, a site that read nothing of its last grant is asked for no more than "
     "`budget.floor` (for one unit where that is 0) until it reads again, and the others share the "
     "rest; its reason says so. In a private study, where sites do not tell what they have left "
-    "unread, no site counts as silent. `floor`, and what `hours` reckons with as `seconds`, are those "
-    "of `[budget]`; among a policy's arguments they are refused.\n"
+    "unread, no site counts as silent. `floor`, and what `hours` reckons with as `seconds`, are "
+    "those of `[budget]`; among a policy's arguments they are refused.\n"
 )

@@ -123,8 +123,8 @@ QUERY_USE: Mapping[str, Use] = {
     "logo": Use(
         "After the first cycles: own gradients for spread, the global model for doubt. Made for "
         "sites that differ; in the confirmations it was above random and below `ward` under label "
-        "skew and where scanners differ, level with `ward` on blood cells, and with both in the table "
-        "of numbers.",
+        "skew and where scanners differ, level with `ward` on blood cells, and with both in the "
+        "table of numbers.",
         f"{_SCRATCH}k-means, O(rounds n k d).",
     ),
     "feal": Use(
