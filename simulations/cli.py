@@ -6,7 +6,7 @@ Everything heavy is imported inside the commands, so that --help answers at once
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,6 +65,10 @@ def simulate(
     scored_on: Annotated[
         str, typer.Option(help="The locked split that curves are measured on: test or val.")
     ] = "test",
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Pretrained safetensors to start from instead of the seed."),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder of the results; the same call goes on in it.")
     ] = Path("runs/demo"),
@@ -81,7 +85,8 @@ def simulate(
     overrides += [f"simulation.sites={sites}"] if sites is not None else []
     overrides += [f'simulation.split="{split}"'] if split is not None else []
     loaded = load(study_path(study), overrides)
-    options = {"workers": workers, "engine": engine, "scored_on": scored_on}
+    options: dict[str, Any] = {"workers": workers, "engine": engine, "scored_on": scored_on}
+    options["start_file"] = str(weights) if weights is not None else ""
     options["asked"] = number_asked(loaded, overrides)
     named = with_attacks(arms, attack)
     run_simulation(loaded, data, named, seeds, out, options, form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,7 +41,8 @@ def run_simulation(
         if options[key] not in accepted:
             option = f"--{key.replace('_', '-')}"
             raise PlanError(f"{option} {options[key]!r}: accepted is {' or '.join(accepted)}")
-    plan = plan_of(study, data, arms, seed_list(seeds, study), **options)
+    start = _hash(options["start_file"]) if options["start_file"] else ""
+    plan = plan_of(study, data, arms, seed_list(seeds, study), start=start, **options)
     from simulations.simulate import simulate  # torch: only once the plan is known to be sound
 
     with watching(plan, quiet=form == "json") as watch:
@@ -52,6 +54,18 @@ def run_simulation(
         return
     show(compare([out]))
     print(f"\nThe report: {path}\nFor a hospital's board: {board}")
+
+
+def _hash(weights: str) -> str:
+    """SHA-256 of a file, hex.
+
+    Raises:
+        PlanError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    except OSError:
+        raise PlanError(f"--weights {weights}: accepted is a safetensors file") from None
 
 
 def print_comparison(runs: Sequence[Path], metric: str, scope: str, form: str) -> None:

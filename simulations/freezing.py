@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tomli_w
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from client.learning.networks import initial_arrays
 from protocol.codec import digest, pack
 from protocol.files import replace_file
-from protocol.records import Arrays, GlobalState
-from protocol.study import Study, StudyError, document, load
+from protocol.records import GlobalState
+from protocol.study import StudyError, document, load
+from simulations.first_weights import first_weights
 from simulations.plan import write_text
 from strategies.chosen import decisions
 
@@ -32,7 +30,7 @@ def freeze_study(
         from client.privacy.per_patient import check_network  # brings torch
 
         check_network(study)
-    arrays = initial_arrays(study) if weights is None else _pretrained(study, weights)
+    arrays = first_weights(study, weights)
     target = out / "weights.safetensors"
     block = pack(GlobalState(arrays))
     if target.exists() and target.read_bytes() != block:
@@ -43,25 +41,3 @@ def freeze_study(
     write_text(out / "study.toml", tomli_w.dumps(content))
     replace_file(target, block, sync=True)
     return study.identity, digest(arrays)
-
-
-def _pretrained(study: Study, weights: Path) -> Arrays:
-    """Arrays of a safetensors file that fit the study's network, by name, shape and dtype."""
-    wanted = initial_arrays(study)
-    try:
-        found = load_file(weights)
-    except (OSError, SafetensorError):
-        raise StudyError(f"{weights}: accepted is a safetensors file") from None
-    if set(found) != set(wanted):
-        odd = sorted(set(found) ^ set(wanted))[0]
-        raise StudyError(
-            f"{weights}: array {odd!r} stands on one side only; accepted are the "
-            f"{len(wanted)} arrays of network {study.network.name}"
-        )
-    for name, array in wanted.items():
-        if found[name].shape != array.shape or found[name].dtype != array.dtype:
-            raise StudyError(
-                f"{weights}: array {name!r} is {found[name].dtype}{list(found[name].shape)}; "
-                f"accepted is {array.dtype}{list(array.shape)}"
-            )
-    return found

@@ -20,8 +20,11 @@ from simulations.documents import SCHEMA, NotARun, begun, read, typed
 from strategies.chosen import decisions
 from strategies.query import QUERY
 
-_OF_THE_CALL = {"moved", "asked"}
+_OF_THE_CALL = {"moved", "asked", "start_file"}
 """What a plan's file does not keep."""
+
+_WEIGHTS = "weights.safetensors"
+"""A simulation's copy of its first weights, where they come from a file."""
 
 _LONGEST = 255
 """Letters of a file's name, one byte each in an arm's folder, that every file system takes."""
@@ -43,8 +46,10 @@ class Plan:
         scored_on: the split that serves as locked test, "test" or "val"; the other is left out.
         engine: "local" or "ray".
         workers: processes; they change no bit of any result.
+        start: hash of the file of first weights, one for all seeds; empty: each seed draws its own.
         moved: where the cases are now, if no longer at `source`; of this call, and not kept.
         asked: how many sites this call asked for, if it did; not kept either.
+        start_file: where this call has the first weights; empty: the folder's copy. Not kept.
     """
 
     study: dict[str, Any]
@@ -54,13 +59,25 @@ class Plan:
     scored_on: Literal["test", "val"] = "test"
     engine: Literal["local", "ray"] = "local"
     workers: int = 1
+    start: str = ""
     moved: str = ""
     asked: int | None = None
+    start_file: str = ""
 
     @property
     def opened(self) -> str:
         """Where the cases are opened."""
         return self.moved or self.source
+
+    def weights(self, out: Path) -> Path | None:
+        """The file of first weights; None where the seed draws them.
+
+        Args:
+            out: the simulation's folder.
+        """
+        if not self.start:
+            return None
+        return Path(self.start_file) if self.start_file else out / _WEIGHTS
 
     def moved_to(self, source: str) -> Plan:
         """The plan with its cases where they are now; itself where they have not moved.
@@ -136,10 +153,11 @@ class Plan:
         path = out / "plan.json"
         if path.exists():
             known = Plan.load(out)._document()
-            for key in ("study", "source", "scored_on"):
+            for key in ("study", "source", "scored_on", "start"):
                 if known[key] != content[key]:
+                    what = "first weights differ" if key == "start" else f"{key} differs"
                     raise PlanError(
-                        f"{out} holds another simulation (its {key} differs); "
+                        f"{out} holds another simulation (its {what}); "
                         "accepted is the same one, or an empty folder"
                     )
             for key in ("arms", "seeds"):
@@ -148,6 +166,8 @@ class Plan:
         elif out.exists() and any(p.name != ".lock" for p in out.iterdir()):
             raise PlanError(f"{out} is not empty and no simulation; accepted is an empty folder")
         out.mkdir(parents=True, exist_ok=True)
+        if self.start_file:
+            replace_file(out / _WEIGHTS, Path(self.start_file).read_bytes(), sync=False)
         write_json(path, content)
 
     @classmethod

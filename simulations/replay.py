@@ -65,6 +65,7 @@ def plan_again(run: Path, arms: Sequence[str], source: str = "", workers: int = 
         scored_on=plan.scored_on,
         engine=plan.engine,
         workers=workers,
+        start=plan.start,
     )
     return replace(added, study=plan.study).moved_to(source)
 

@@ -13,7 +13,6 @@ from typing import Any
 import tomli_w
 
 from client.cases.cases import Cases
-from client.learning.networks import initial_arrays
 from protocol.codec import digest
 from protocol.study import Study, document
 from server.assignment import Assignment
@@ -24,6 +23,7 @@ from simulations.arms import Arm
 from simulations.arrivals import arrivals
 from simulations.attacks.place import attacker, plant
 from simulations.attacks.success import backdoor_success, is_backdoor
+from simulations.first_weights import first_weights
 from simulations.hospitals import Hospitals, admit, rows_of
 from simulations.oracle import Oracle
 from simulations.people import SimulatedRooms
@@ -40,7 +40,7 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
         return
     began = time.monotonic()
     study = plan.study_of(task.arm, task.seed)
-    weights = initial_arrays(study)
+    weights = first_weights(study, plan.weights(task.out))
     rows = rows_of(study, cases)
     task.folder.mkdir(parents=True, exist_ok=True)
     full = Arm.parse(task.arm).full

@@ -20,6 +20,7 @@ from server.events import Event
 from simulations.arms import FULL
 from simulations.documents import SCHEMA
 from simulations.failures import Logs
+from simulations.first_weights import first_weights
 from simulations.hospitals import Hospitals, rows_of
 from simulations.lost import refuse_lost_sites
 from simulations.plan import Plan, PlanError, Task, write_json
@@ -63,6 +64,9 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
                 chosen = decisions(study, allow_import=True)
                 check_sites(study, chosen, len(sites))
                 check_named(chosen.policy, sites)
+        if plan.start:
+            for arm in plan.arms:
+                first_weights(plan.study_of(arm, plan.seeds[0]), plan.weights(out))
         tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
         todo = [task for task in tasks if not task.finished()]
         plan.save(out)

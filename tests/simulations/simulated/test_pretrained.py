@@ -1,0 +1,106 @@
+"""A simulation that starts from the weights of a file, as a real study may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from client.learning.networks import initial_arrays
+from protocol.codec import digest
+from protocol.records import Arrays
+from protocol.study import Study, StudyError, document
+from simulations.cli import app
+from simulations.first_weights import first_weights
+from simulations.replay import plan_again
+from simulations.simulate import simulate
+
+
+@pytest.fixture
+def pretrained(study: Callable[..., Study], tmp_path: Path) -> tuple[Path, Arrays]:
+    """A file of weights that no seed draws, and what is in it."""
+    arrays = {name: (a * np.float32(1.5)) for name, a in initial_arrays(study()).items()}
+    save_file(arrays, tmp_path / "pretrained.safetensors")
+    return tmp_path / "pretrained.safetensors", arrays
+
+
+@pytest.fixture
+def call(
+    study: Callable[..., Study], small_npz: Path, tmp_path: Path
+) -> Callable[..., tuple[int, str]]:
+    """`wardround simulate` of the small study; exit code, and what it says."""
+    file = tmp_path / "small.toml"
+    file.write_text(tomli_w.dumps(document(study())), encoding="utf-8")
+    words = ["simulate", str(file), "--data", str(small_npz), "--out", str(tmp_path / "out")]
+
+    def run(*more: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [*words, *more])
+        error = "" if done.exception is None else str(done.exception)
+        return done.exit_code, error
+
+    return run
+
+
+@pytest.mark.slow
+def test_all_arms_and_seeds_start_from_the_file_and_a_replay_from_the_folders_copy(
+    pretrained: tuple[Path, Arrays], call: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    file, arrays = pretrained
+    cold = "random+query.cold_start=coreset"
+    given = ("--arms", f"random,{cold}", "--seeds", "2", "--weights", str(file))
+    assert call(*given) == (0, "")
+    file.unlink()
+    out = tmp_path / "out"
+    simulate(plan_again(out / "random" / "seed-0", ["entropy"]), out, lambda task, event: None)
+    runs = [json.loads(path.read_text()) for path in sorted(out.glob("*/seed-*/run.json"))]
+    assert len(runs) == 5
+    assert {run["weights"] for run in runs} == {digest(arrays)}
+
+
+@pytest.mark.slow
+def test_a_folder_keeps_to_its_first_weights(
+    pretrained: tuple[Path, Arrays], call: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    given = ("--arms", "random", "--seeds", "1")
+    assert call(*given, "--weights", str(pretrained[0])) == (0, "")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")}
+    code, error = call(*given)
+    assert code != 0
+    assert "holds another simulation (its first weights differ)" in error
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")}
+
+
+@pytest.mark.parametrize(
+    ("block", "says"), [(None, "accepted is a safetensors file"), (b"no weights", "safetensors")]
+)
+def test_a_file_that_is_none_is_refused_and_leaves_nothing(
+    block: bytes | None, says: str, call: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "weights"
+    if block is not None:
+        file.write_bytes(block)
+    code, error = call("--arms", "random", "--seeds", "1", "--weights", str(file))
+    assert code != 0
+    assert says in error
+    assert "\n" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_another_network_are_refused(
+    study: Callable[..., Study], tmp_path: Path
+) -> None:
+    one, file = study(), tmp_path / "weights"
+    save_file(initial_arrays(study(network={"name": "mlp"})), file)
+    with pytest.raises(StudyError, match="stands on one side only; accepted are the"):
+        first_weights(one, file)
+    wider = {name: np.zeros((*a.shape, 2), a.dtype) for name, a in initial_arrays(one).items()}
+    save_file(wider, file)
+    with pytest.raises(StudyError, match=r"float32\[.*\]; accepted is float32\["):
+        first_weights(one, file)
+    assert first_weights(one).keys() == wider.keys()
