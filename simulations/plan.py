@@ -166,9 +166,9 @@ class Plan:
         elif out.exists() and any(p.name != ".lock" for p in out.iterdir()):
             raise PlanError(f"{out} is not empty and no simulation; accepted is an empty folder")
         out.mkdir(parents=True, exist_ok=True)
+        write_json(path, content)
         if self.start_file:
             replace_file(out / _WEIGHTS, Path(self.start_file).read_bytes(), sync=False)
-        write_json(path, content)
 
     @classmethod
     def load(cls, out: Path) -> Plan:
