@@ -19,8 +19,7 @@ SCREENED = (
     "probcover",
     "kafal",
     "bald+network.dropout=0.2",
-    "margin",
-    "least-confidence",
+    "maxherding",
 )
 """Those that were among the best four of a track's screen beside them; the quota is no paper's."""
 
