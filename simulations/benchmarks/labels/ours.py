@@ -19,9 +19,13 @@ SCREENED = (
     "probcover",
     "kafal",
     "bald+network.dropout=0.2",
+    "margin",
+    "class-balanced+query.arguments.inner=entropy",
+    "least-confidence",
     "maxherding",
 )
-"""Those that were among the best four of a track's screen beside them; the quota is no paper's."""
+"""Those confirmed beside them, among the best four of a track's screen (MaxHerding by the mean over
+the sites alone); the quota is no paper's."""
 
 MEASURES: Mapping[str, str] = {
     "aubc": "AUBC",
