@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from protocol.sections import Section, Share, Task
 from protocol.sentences import refuse
 
-Seconds: TypeAlias = Annotated[float, Field(gt=0)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 Times: TypeAlias = Annotated[float, Field(gt=0, le=1000)]
 
 

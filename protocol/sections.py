@@ -218,9 +218,9 @@ class ReadingRule(Section):
     deadline_hours: float = Field(
         336.0,
         gt=0,
+        le=1_000_000,
         description="after which a cycle closes with what has been read (none may end the study: "
-        "leave room for weekends); a quarter of it is for what slow sites leave to free readers, "
-        "and for a site that left its last grant unread",
+        "leave room for weekends); a quarter of it for what slow sites leave, or for silent ones",
     )
     consensus: str = Field("majority", min_length=1, description="a name of the consensus table")
     arguments: Arguments = Field(default_factory=dict, description="of the consensus")

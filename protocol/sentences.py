@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -35,7 +35,7 @@ def sentence(root: type[BaseModel], error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         path, table = _find(root, loc[:-1])
         key = ".".join([*path, str(loc[-1])])
-        known = ", ".join(_keys(_open(table)[0]))
+        known = ", ".join(_keys(_table(table)))
         return f"{key} = {plain(error['input'])} is not a key of a study file; known here: {known}"
     path, kind = _find(root, loc)
     key = ".".join(path)
@@ -139,6 +139,13 @@ def _open(kind: Any) -> tuple[Any, Sequence[Any], str]:
         inner, *notes = get_args(kind)
         return inner, [m for n in notes for m in getattr(n, "metadata", [n])], ""
     return kind, [], ""
+
+
+def _table(kind: Any) -> type[BaseModel]:
+    """The model of a table, which may be one that need not be there."""
+    opened, _, _ = _open(kind)
+    found = opened if _is_model(opened) else next(k for k in get_args(opened) if _is_model(k))
+    return cast("type[BaseModel]", found)
 
 
 def _is_model(kind: Any) -> bool:

@@ -115,6 +115,8 @@ def report(
     """Write an HTML file that opens without a network, and board.html beside it for a board."""
     if out is not None and out.is_dir():
         raise ValueError(f"--out {out} is a folder; accepted is a file, such as {out}/report.html")
+    if out is not None and (out.suffix != ".html" or out.name == "board.html"):
+        raise ValueError(f"--out {out}: accepted is an .html file that is not board.html")
     from simulations.command import print_report
 
     print_report(runs, out)

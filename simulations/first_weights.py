@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from client.learning.networks import initial_arrays
-from protocol.records import Arrays
+from protocol.codec import CodecError, unpack
+from protocol.records import Arrays, GlobalState
 from protocol.study import Study, StudyError
 
 
@@ -19,15 +21,13 @@ def first_weights(study: Study, file: Path | None = None) -> Arrays:
         study: its network, and its seed where there is no file.
         file: safetensors with every array of that network, and no other.
     Raises:
-        StudyError: the file cannot be read, or an array differs in name, shape or dtype.
+        StudyError: the file cannot be read, or an array differs in name, shape or dtype, or is not
+            finite.
     """
     drawn = initial_arrays(study)
     if file is None:
         return drawn
-    try:
-        found = load_file(file)
-    except (OSError, SafetensorError):
-        raise StudyError(f"{file}: accepted is a safetensors file") from None
+    found = _arrays(file)
     if set(found) != set(drawn):
         odd = sorted(set(found) ^ set(drawn))[0]
         raise StudyError(
@@ -40,4 +40,18 @@ def first_weights(study: Study, file: Path | None = None) -> Arrays:
                 f"{file}: array {name!r} is {found[name].dtype}{list(found[name].shape)}; "
                 f"accepted is {array.dtype}{list(array.shape)}"
             )
+        if not np.isfinite(found[name]).all():
+            raise StudyError(f"{file}: array {name!r} is not finite; accepted are finite weights")
     return found
+
+
+def _arrays(file: Path) -> Arrays:
+    """What is in a file of safetensors, or in one that `study freeze` wrote."""
+    try:
+        block = file.read_bytes()
+        try:
+            return unpack(GlobalState, block).arrays
+        except CodecError:
+            return load(block)
+    except (OSError, SafetensorError):
+        raise StudyError(f"{file}: accepted is a safetensors file") from None

@@ -31,13 +31,16 @@ def freeze_study(
 
         check_network(study)
     arrays = first_weights(study, weights)
-    target = out / "weights.safetensors"
+    target, written = out / "weights.safetensors", out / "study.toml"
     block = pack(GlobalState(arrays))
     if target.exists() and target.read_bytes() != block:
         raise StudyError(f"{out} holds other frozen weights; accepted is a new folder")
-    out.mkdir(parents=True, exist_ok=True)
     content = document(study)
     content.pop("simulation")
-    write_text(out / "study.toml", tomli_w.dumps(content))
+    text = tomli_w.dumps(content)
+    if written.exists() and written.read_bytes() != text.encode():
+        raise StudyError(f"{out} holds another study; accepted is a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(written, text)
     replace_file(target, block, sync=True)
     return study.identity, digest(arrays)

@@ -77,6 +77,14 @@ def test_new_check_freeze(wardround: Callable[..., Done], tmp_path: Path) -> Non
     other = wardround("study", "freeze", "my.toml", "--out", "frozen", "--set", "seed=4")
     assert other.returncode == 2
     assert "other frozen weights" in other.stderr
+    before = (tmp_path / "frozen" / "study.toml").read_bytes()
+    other = wardround("study", "freeze", "my.toml", "--out", "frozen", "--set", "budget.total=999")
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "frozen holds another study; accepted is a new folder" in other.stderr
+    assert (tmp_path / "frozen" / "study.toml").read_bytes() == before
+    again = ("--weights", "frozen/weights.safetensors")
+    assert wardround("study", "freeze", "my.toml", "--out", "twice", *again).returncode == 0
+    assert load(tmp_path / "twice" / "study.toml").identity == identity
 
 
 @pytest.mark.slow
@@ -127,6 +135,14 @@ def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., 
         (("compare",), "RUNS"),
         (("report", "nowhere"), "nowhere"),
         (("report", "nowhere", "--out", "."), "--out . is a folder; accepted is a file"),
+        (
+            ("report", "nowhere", "--out", "plan.json"),
+            "accepted is an .html file that is not board",
+        ),
+        (("report", "nowhere", "--out", "board.html"), "accepted is an .html file that is not boa"),
+        (("study", "check", "demo", "--set", "privacy.clipp=1"), "privacy.clipp = 1 is not a key"),
+        (("simulate", "demo", "--set", "reading.deadline_hours=1e9"), "reading.deadline_hours = 1"),
+        (("simulate", "demo", "--set", "simulation.readers.seconds=1e9"), "of at most 86400"),
         (("study", "check", "missing.toml"), "missing.toml"),
         (("study", "new", "a.toml", "--name", "A"), "name = 'A': accepted is lower-case"),
         (("study", "new", "a.toml", "--name", 'a"b'), "name = 'a\"b'"),

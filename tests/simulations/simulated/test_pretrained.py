@@ -104,3 +104,13 @@ def test_weights_of_another_network_are_refused(
     with pytest.raises(StudyError, match=r"float32\[.*\]; accepted is float32\["):
         first_weights(one, file)
     assert first_weights(one).keys() == wider.keys()
+
+
+def test_weights_that_are_no_numbers_are_refused(
+    study: Callable[..., Study], tmp_path: Path
+) -> None:
+    arrays = initial_arrays(study())
+    next(iter(arrays.values())).flat[0] = np.nan
+    save_file(arrays, tmp_path / "weights")
+    with pytest.raises(StudyError, match="is not finite; accepted are finite weights"):
+        first_weights(study(), tmp_path / "weights")
