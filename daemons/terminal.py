@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,9 @@ def run_command(app: typer.Typer, name: str, *, interrupted: str = "stopped") ->
         ended = INTERRUPTED
     except OSError as error:  # a folder that is a file, a full disk, a path nobody may write
         ended = fail(unwritable(error), 1, name)
+    except sqlite3.Error as error:
+        why = f"a database cannot be used ({error}): its disk is full, or the file is damaged"
+        ended = fail(why, 1, name)
     except (Refused, ValueError, RuntimeError) as error:
         ended = fail(str(error), _code(error), name)
     if ended == INTERRUPTED:

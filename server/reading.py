@@ -166,7 +166,8 @@ class Reading:
         free = [report for report in free if report.capacity > 0]
         if returned <= 0 or not free:
             return {}
-        sharing = Sharing(self.c.study, self._policy(), self.c.ledger)
+        policy = _left(self.c.decisions.policy, self.told, self.shared)
+        sharing = Sharing(self.c.study, policy, self.c.ledger)
         read = {site for site, there in seen.items() if there.readings}
         shared = sharing.of(self.cycle, TOP_UP, free, self.past, returned, read)
         return {
@@ -174,15 +175,6 @@ class Reading:
             for site, grant in shared.items()
             if grant.count
         }
-
-    def _policy(self) -> BudgetPolicy:
-        """The study's, with what its bounds have left after this cycle's first grants."""
-        policy = self.c.decisions.policy
-        after = getattr(policy, "after", None)
-        if after is None:
-            return policy
-        granted = {site: grant.count for site, grant in self.shared.items()}
-        return cast("BudgetPolicy", after(list(self.told.values()), granted))
 
     def _used_up(self, site: str, seen: Mapping[str, SiteProgress]) -> bool:
         """Whether the site's readers are done, and not for want of cases."""
@@ -192,3 +184,14 @@ class Reading:
 
 def _by_name(replies: Iterable[Reply]) -> dict[str, Selected]:
     return {r.site: r for r in replies if isinstance(r, Selected)}
+
+
+def _left(
+    policy: BudgetPolicy, told: Mapping[str, SiteReport], shared: Mapping[str, Grant]
+) -> BudgetPolicy:
+    """The policy with what its bounds have left after a cycle's first grants."""
+    after = getattr(policy, "after", None)
+    if after is None:
+        return policy
+    granted = {site: grant.count for site, grant in shared.items()}
+    return cast("BudgetPolicy", after(list(told.values()), granted))

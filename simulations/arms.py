@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from protocol.study import StudyError
+from protocol.study import Study, StudyError
 
 FULL = "full"
 """The arm that labels the whole pool at once: the fully supervised bound."""
 
 _NAME = re.compile(r"([^@+~]+)(?:@([^@+~]+))?((?:\+[^@+~=]+=[^@+~]+)*)(?:~([^@+~]+))?")
-_COMMA = re.compile(r",(?![^\[{]*[\]}])")
+_BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 class ArmError(StudyError):
@@ -66,7 +66,14 @@ class Arm:
 
 def names_of(text: str) -> list[str]:
     """The arms' names in a list with commas; those within brackets belong to a value."""
-    return [name.strip() for name in _COMMA.split(text) if name.strip()]
+    names, depth = [""], 0
+    for letter in text:
+        depth = max(depth + _BRACKETS.get(letter, 0), 0)
+        if letter == "," and not depth:
+            names.append("")
+        else:
+            names[-1] += letter
+    return [name.strip() for name in names if name.strip()]
 
 
 def known_names(word: str, text: str, table: Iterable[str]) -> list[str]:
@@ -99,3 +106,8 @@ def with_attacks(arms: str, attacks: str) -> list[str]:
 def folder_name(arm: str) -> str:
     """An arm's name as that of a folder."""
     return re.sub(r"[^A-Za-z0-9@+=~_.,-]", "-", arm)
+
+
+def beginning(study: Study) -> tuple[int, dict[str, object]]:
+    """What a study's first weights hang on; arms of one seed share them."""
+    return study.seed, study.network.model_dump(exclude={"dropout"})

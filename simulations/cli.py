@@ -37,7 +37,11 @@ Runs = Annotated[list[Path], typer.Argument(help="Folders that `simulate` wrote,
 @app.command()
 def simulate(
     study: Annotated[
-        str, typer.Argument(help="A study file, or the name of a committed one: demo, pneumonia.")
+        str,
+        typer.Argument(
+            help="A study file, the name of a committed one (demo, pneumonia), or a folder that "
+            "`study freeze` wrote: then from its weights."
+        ),
     ] = "demo",
     data: Annotated[
         str, typer.Option(help="phantom, an .npz file, a .csv file or a folder with one.")
@@ -65,10 +69,6 @@ def simulate(
     scored_on: Annotated[
         str, typer.Option(help="The locked split that curves are measured on: test or val.")
     ] = "test",
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="Pretrained safetensors to start from instead of the seed."),
-    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder of the results; the same call goes on in it.")
     ] = Path("runs/demo"),
@@ -78,7 +78,7 @@ def simulate(
     """Run a study on simulated hospitals, arms against each other, seed by seed."""
     from protocol.study import load
     from simulations.arms import with_attacks
-    from simulations.command import run_simulation, study_path
+    from simulations.command import frozen_weights, run_simulation, study_path
     from simulations.splits import number_asked
 
     overrides = list(sets or [])
@@ -86,7 +86,7 @@ def simulate(
     overrides += [f'simulation.split="{split}"'] if split is not None else []
     loaded = load(study_path(study), overrides)
     options: dict[str, Any] = {"workers": workers, "engine": engine, "scored_on": scored_on}
-    options["start_file"] = str(weights) if weights is not None else ""
+    options["start_file"] = frozen_weights(study)
     options["asked"] = number_asked(loaded, overrides)
     named = with_attacks(arms, attack)
     run_simulation(loaded, data, named, seeds, out, options, form)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from daemons.terminal import Format, check_format, print_json
+from simulations.arms import names_of
 
 
 def replay(
@@ -38,7 +39,7 @@ def replay(
         _ledger(path, policy, sets or [], form)
         return
     _refuse("a run", {"--policy": policy, "--set": sets}, "--arms, such as coreset@safe")
-    if not arms:
+    if not names_of(arms):
         raise ValueError("a run without --arms; accepted is at least one, as simulate takes them")
     _run(path, arms, data, workers, form)
 

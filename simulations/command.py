@@ -41,7 +41,8 @@ def run_simulation(
         if options[key] not in accepted:
             option = f"--{key.replace('_', '-')}"
             raise PlanError(f"{option} {options[key]!r}: accepted is {' or '.join(accepted)}")
-    start = _hash(options["start_file"]) if options["start_file"] else ""
+    file = options["start_file"]
+    start = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
     plan = plan_of(study, data, arms, seed_list(seeds, study), start=start, **options)
     from simulations.simulate import simulate  # torch: only once the plan is known to be sound
 
@@ -54,18 +55,6 @@ def run_simulation(
         return
     show(compare([out]))
     print(f"\nThe report: {path}\nFor a hospital's board: {board}")
-
-
-def _hash(weights: str) -> str:
-    """SHA-256 of a file, hex.
-
-    Raises:
-        PlanError: it cannot be read.
-    """
-    try:
-        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-    except OSError:
-        raise PlanError(f"--weights {weights}: accepted is a safetensors file") from None
 
 
 def print_comparison(runs: Sequence[Path], metric: str, scope: str, form: str) -> None:
@@ -99,14 +88,23 @@ def study_path(name: str) -> Path:
         StudyError: neither is there.
     """
     path = Path(name)
+    if frozen_weights(name):
+        return path / "study.toml"
     if path.suffix == ".toml" or path.is_file():
         return path
     known = committed()
     if name not in known:
         raise StudyError(
-            f"study {name!r}: accepted is a .toml file or one of {', '.join(sorted(known))}"
+            f"study {name!r}: accepted is a .toml file, a frozen folder or one of "
+            f"{', '.join(sorted(known))}"
         )
     return known[name]
+
+
+def frozen_weights(name: str) -> str:
+    """The file of the first weights in a frozen study's folder; empty for any other study."""
+    file = Path(name) / "weights.safetensors"
+    return str(file) if file.is_file() and file.with_name("study.toml").is_file() else ""
 
 
 def seed_list(text: str, study: Study) -> list[int]:

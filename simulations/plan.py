@@ -14,7 +14,7 @@ from client.cases.cases import Cases
 from client.cases.open import open_cases
 from protocol.files import replace_file
 from protocol.study import Study, StudyError, document, parse
-from simulations.arms import FULL, Arm, folder_name
+from simulations.arms import FULL, Arm, beginning, folder_name
 from simulations.attacks import ATTACKS
 from simulations.documents import SCHEMA, NotARun, begun, read, typed
 from strategies.chosen import decisions
@@ -68,16 +68,6 @@ class Plan:
     def opened(self) -> str:
         """Where the cases are opened."""
         return self.moved or self.source
-
-    def weights(self, out: Path) -> Path | None:
-        """The file of first weights; None where the seed draws them.
-
-        Args:
-            out: the simulation's folder.
-        """
-        if not self.start:
-            return None
-        return Path(self.start_file) if self.start_file else out / _WEIGHTS
 
     def moved_to(self, source: str) -> Plan:
         """The plan with its cases where they are now; itself where they have not moved.
@@ -189,6 +179,13 @@ class Plan:
         return {key: value for key, value in content.items() if key not in _OF_THE_CALL}
 
 
+def weights_of(plan: Plan, out: Path) -> Path | None:
+    """The file of a plan's first weights, which may be in its folder; None: the seed draws them."""
+    if not plan.start:
+        return None
+    return Path(plan.start_file) if plan.start_file else out / _WEIGHTS
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """Which run of a plan.
@@ -234,9 +231,14 @@ def plan_of(
         document(study), source, tuple(dict.fromkeys(arms)), tuple(dict.fromkeys(seeds)), **more
     )
     _check_folders(plan.arms)
+    own = beginning(parse(plan.study | {"seed": plan.seeds[0]}))
     for arm in plan.arms:
         _check_attack(plan, arm)
-        decisions(plan.study_of(arm, plan.seeds[0]), allow_import=True)
+        asked = plan.study_of(arm, plan.seeds[0])
+        decisions(asked, allow_import=True)
+        if beginning(asked) != own:
+            accepted = "accepted are arms that begin alike, dropout aside"
+            raise PlanError(f"arm {arm!r} has another seed or network; {accepted}")
     return plan
 
 

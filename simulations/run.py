@@ -27,7 +27,7 @@ from simulations.first_weights import first_weights
 from simulations.hospitals import Hospitals, admit, rows_of
 from simulations.oracle import Oracle
 from simulations.people import SimulatedRooms
-from simulations.plan import Plan, PlanError, Task, write_json, write_text
+from simulations.plan import Plan, PlanError, Task, weights_of, write_json, write_text
 from simulations.record import Record
 from simulations.results.records import Simulation
 
@@ -40,7 +40,7 @@ def carry_out(plan: Plan, cases: Cases, task: Task, engine: Engine, notify: Noti
         return
     began = time.monotonic()
     study = plan.study_of(task.arm, task.seed)
-    weights = first_weights(study, plan.weights(task.out))
+    weights = first_weights(study, weights_of(plan, task.out))
     rows = rows_of(study, cases)
     task.folder.mkdir(parents=True, exist_ok=True)
     full = Arm.parse(task.arm).full

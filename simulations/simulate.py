@@ -23,7 +23,7 @@ from simulations.failures import Logs
 from simulations.first_weights import first_weights
 from simulations.hospitals import Hospitals, rows_of
 from simulations.lost import refuse_lost_sites
-from simulations.plan import Plan, PlanError, Task, write_json
+from simulations.plan import Plan, PlanError, Task, weights_of, write_json
 from simulations.processes import die_with_parent, single_thread
 from simulations.results.records import Simulation
 from simulations.results.runs import asked_for
@@ -66,7 +66,7 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
                 check_named(chosen.policy, sites)
         if plan.start:
             for arm in plan.arms:
-                first_weights(plan.study_of(arm, plan.seeds[0]), plan.weights(out))
+                first_weights(plan.study_of(arm, plan.seeds[0]), weights_of(plan, out))
         tasks = [Task(out, arm, seed) for seed in plan.seeds for arm in plan.arms]
         todo = [task for task in tasks if not task.finished()]
         plan.save(out)

@@ -231,8 +231,8 @@ _REFERENCE = "What the others are held against; its own curves stand in the benc
 _DECISION = """\
 1. The very first cycle, before any label: `query.cold_start = "random"`, the default and the only
    one measured here. `typiclust` is made for a pretrained network whose features mean something,
-   `federated-typiclust` for that where the sites see alike cases; `wardround simulate --weights`
-   rehearses them.
+   `federated-typiclust` for that where the sites see alike cases; `wardround study freeze
+   --weights` and `wardround simulate` of that folder rehearse them.
 2. Epsilon is to cover the choice of cases, too: `threshold-random`. In any other private study
    take a strategy whose page says what it looks at, and read what epsilon then means.
 3. Everything else: `ward`, the default, rare classes and sites that differ included. It trains no

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 from protocol.clusters import NAME
 from protocol.secagg import LEAST_SITES
+from protocol.sections import Budget
 from protocol.study import Study, StudyError
 from strategies.aggregation import AGGREGATION, Aggregator
 from strategies.budget import BUDGET, BudgetPolicy
@@ -80,9 +81,6 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
 
     check_choices(study)
     query, budget, reading = study.query, study.budget, study.reading
-    shares = _with("budget.arguments", budget.arguments, "floor", budget.floor, "budget.floor")
-    if "seconds" in getattr(BUDGET.get(budget.policy), "__dataclass_fields__", ()):
-        shares = _with("budget.arguments", shares, "seconds", budget.seconds, "budget.seconds")
     kind = _with(
         "reading.arguments", reading.arguments, "multi_label", study.task.multi_label, "task.kind"
     )
@@ -94,7 +92,7 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
         "aggregation.name", AGGREGATION, study.aggregation.name, study.aggregation.arguments
     )
     _check_secure(study, aggregator)
-    policy = chosen("budget.policy", BUDGET, budget.policy, shares)
+    policy = chosen("budget.policy", BUDGET, budget.policy, _of_budget(budget))
     _check_policy(study, policy)
     return Decisions(
         query=_weighted(study, strategy),
@@ -137,6 +135,14 @@ def check_named(policy: BudgetPolicy, names: Collection[str]) -> None:
         raise StudyError(
             f"budget.arguments names site {strange[0]!r}; accepted are {', '.join(sorted(names))}"
         )
+
+
+def _of_budget(budget: Budget) -> dict[str, object]:
+    """The policy's arguments, and what it takes of the rest of the table."""
+    given = _with("budget.arguments", budget.arguments, "floor", budget.floor, "budget.floor")
+    if "seconds" in getattr(BUDGET.get(budget.policy), "__dataclass_fields__", ()):
+        given = _with("budget.arguments", given, "seconds", budget.seconds, "budget.seconds")
+    return given
 
 
 def _with(

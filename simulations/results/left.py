@@ -11,19 +11,21 @@ from pathlib import Path
 from client.leaving import size
 from protocol.egress_table import TITLES
 from simulations.arms import folder_name
+from simulations.documents import begun
 from simulations.results.page import Table
 
 
 def left(outs: Sequence[Path], arm: str) -> Table | None:
-    """A row for each kind of record: means over the sites of an arm's runs; None where no site's
-    log is there any more.
+    """A row for each kind of record: means over the sites of an arm's finished runs; None where no
+    site's log can be read any more.
     """
-    logs = [log for out in outs for log in _logs(out, arm)]
+    found = [_counted(log) for out in outs for log in _logs(out, arm)]
+    logs = [counted for counted in found if counted is not None]
     if not logs:
         return None
     times, sizes = Counter[str](), Counter[str]()
-    for log in logs:
-        for record, count, bytes_ in _counted(log):
+    for counted in logs:
+        for record, count, bytes_ in counted:
             times[record] += count
             sizes[record] += bytes_
     rows = tuple(
@@ -41,13 +43,18 @@ def _logs(out: Path, arm: str) -> Iterator[Path]:
         [out] if (out / "run.json").is_file() else sorted((out / folder_name(arm)).glob("seed-*"))
     )
     for run in runs:
+        if not begun(run).finished:
+            continue
         yield from sorted(run.glob("sites/*/site.db"))
 
 
-def _counted(log: Path) -> list[tuple[str, int, int]]:
-    """Record, how often it left over Flower, and its bytes in all."""
+def _counted(log: Path) -> list[tuple[str, int, int]] | None:
+    """Record, how often it left over Flower, and its bytes in all; None where it is damaged."""
     with closing(sqlite3.connect(f"{log.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        return connection.execute(
-            "SELECT record, COUNT(*), SUM(size) FROM audit WHERE event = 'left' "
-            "AND plane = 'model' GROUP BY record"
-        ).fetchall()
+        try:
+            return connection.execute(
+                "SELECT record, COUNT(*), SUM(size) FROM audit WHERE event = 'left' "
+                "AND plane = 'model' GROUP BY record"
+            ).fetchall()
+        except sqlite3.DatabaseError:
+            return None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocol.study import Study, StudyError, load
+from simulations.arms import names_of
 from simulations.plan import Plan, PlanError, plan_of
 from simulations.studies import committed
 
@@ -73,3 +74,21 @@ def test_two_arms_of_one_folder_are_refused_in_one_call_and_in_two(tmp_path: Pat
     with pytest.raises(PlanError, match="would share the folder"):
         plan(study(), other).save(tmp_path)
     assert (tmp_path / "plan.json").read_bytes() == before
+
+
+def test_commas_within_brackets_belong_to_a_value_however_deep() -> None:
+    arm = "random+task.cost=[[0,1],[3,0]]"
+    assert names_of(f"default, {arm},coreset+network={{name='mlp',hidden=[8,8]}},,") == [
+        "default",
+        arm,
+        "coreset+network={name='mlp',hidden=[8,8]}",
+    ]
+    assert names_of(" , ,") == []
+
+
+def test_arms_begin_alike_but_for_dropout() -> None:
+    plan(study(), "default", "default+network.dropout=0.2")
+    with pytest.raises(
+        PlanError, match="has another seed or network; accepted are arms that begin"
+    ):
+        plan(study(), "default", "default+seed=7")

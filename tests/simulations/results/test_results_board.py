@@ -80,3 +80,7 @@ def test_what_left_is_counted_from_the_sites_own_logs(private: Path) -> None:
     assert found is not None
     assert found.rows == (("The trained model", "SiteUpdate", "3", "1,500 bytes"),)
     assert left([private], "random~scale") is None
+    (private / "random" / "seed-0" / "sites" / "site-01" / "site.db").write_bytes(b"torn" * 99)
+    found = left([private], "random")
+    assert found is not None
+    assert found.rows == (("The trained model", "SiteUpdate", "4", "2,000 bytes"),)

@@ -18,29 +18,29 @@ from protocol.records import Arrays
 from protocol.study import Study, StudyError, document
 from simulations.cli import app
 from simulations.first_weights import first_weights
+from simulations.freezing import freeze_study
 from simulations.replay import plan_again
 from simulations.simulate import simulate
 
 
 @pytest.fixture
-def pretrained(study: Callable[..., Study], tmp_path: Path) -> tuple[Path, Arrays]:
-    """A file of weights that no seed draws, and what is in it."""
+def frozen(study: Callable[..., Study], tmp_path: Path) -> tuple[Path, Arrays]:
+    """A study's folder frozen from weights that no seed draws, and those."""
     arrays = {name: (a * np.float32(1.5)) for name, a in initial_arrays(study()).items()}
-    save_file(arrays, tmp_path / "pretrained.safetensors")
-    return tmp_path / "pretrained.safetensors", arrays
+    save_file(arrays, tmp_path / "pretrained")
+    file = tmp_path / "small.toml"
+    file.write_text(tomli_w.dumps(document(study())), encoding="utf-8")
+    freeze_study(file, [], tmp_path / "frozen", tmp_path / "pretrained")
+    return tmp_path / "frozen", arrays
 
 
 @pytest.fixture
-def call(
-    study: Callable[..., Study], small_npz: Path, tmp_path: Path
-) -> Callable[..., tuple[int, str]]:
-    """`wardround simulate` of the small study; exit code, and what it says."""
-    file = tmp_path / "small.toml"
-    file.write_text(tomli_w.dumps(document(study())), encoding="utf-8")
-    words = ["simulate", str(file), "--data", str(small_npz), "--out", str(tmp_path / "out")]
+def call(small_npz: Path, tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """`wardround simulate` of a study with three sites; exit code, and what it says."""
+    words = ["--data", str(small_npz), "--out", str(tmp_path / "out"), "--sites", "3"]
 
-    def run(*more: str) -> tuple[int, str]:
-        done = CliRunner().invoke(app, [*words, *more])
+    def run(name: Path, *more: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["simulate", str(name), *words, *more])
         error = "" if done.exception is None else str(done.exception)
         return done.exit_code, error
 
@@ -48,14 +48,13 @@ def call(
 
 
 @pytest.mark.slow
-def test_all_arms_and_seeds_start_from_the_file_and_a_replay_from_the_folders_copy(
-    pretrained: tuple[Path, Arrays], call: Callable[..., tuple[int, str]], tmp_path: Path
+def test_all_arms_and_seeds_start_from_the_frozen_weights_and_a_replay_from_the_folders_copy(
+    frozen: tuple[Path, Arrays], call: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    file, arrays = pretrained
+    folder, arrays = frozen
     cold = "random+query.cold_start=coreset"
-    given = ("--arms", f"random,{cold}", "--seeds", "2", "--weights", str(file))
-    assert call(*given) == (0, "")
-    file.unlink()
+    assert call(folder, "--arms", f"random,{cold}", "--seeds", "2") == (0, "")
+    (folder / "weights.safetensors").unlink()
     out = tmp_path / "out"
     simulate(plan_again(out / "random" / "seed-0", ["entropy"]), out, lambda task, event: None)
     runs = [json.loads(path.read_text()) for path in sorted(out.glob("*/seed-*/run.json"))]
@@ -65,31 +64,25 @@ def test_all_arms_and_seeds_start_from_the_file_and_a_replay_from_the_folders_co
 
 @pytest.mark.slow
 def test_a_folder_keeps_to_its_first_weights(
-    pretrained: tuple[Path, Arrays], call: Callable[..., tuple[int, str]], tmp_path: Path
+    frozen: tuple[Path, Arrays], call: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     given = ("--arms", "random", "--seeds", "1")
-    assert call(*given, "--weights", str(pretrained[0])) == (0, "")
+    assert call(frozen[0], *given) == (0, "")
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")}
-    code, error = call(*given)
+    code, error = call(frozen[0] / "study.toml", *given)
     assert code != 0
     assert "holds another simulation (its first weights differ)" in error
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.json*")}
 
 
-@pytest.mark.parametrize(
-    ("block", "says"), [(None, "accepted is a safetensors file"), (b"no weights", "safetensors")]
-)
-def test_a_file_that_is_none_is_refused_and_leaves_nothing(
-    block: bytes | None, says: str, call: Callable[..., tuple[int, str]], tmp_path: Path
+@pytest.mark.parametrize("block", [None, b"no weights"])
+def test_a_file_that_holds_no_weights_is_refused(
+    block: bytes | None, study: Callable[..., Study], tmp_path: Path
 ) -> None:
-    file = tmp_path / "weights"
     if block is not None:
-        file.write_bytes(block)
-    code, error = call("--arms", "random", "--seeds", "1", "--weights", str(file))
-    assert code != 0
-    assert says in error
-    assert "\n" not in error
-    assert not (tmp_path / "out").exists()
+        (tmp_path / "weights").write_bytes(block)
+    with pytest.raises(StudyError, match="weights: accepted is a safetensors file"):
+        first_weights(study(), tmp_path / "weights")
 
 
 def test_weights_of_another_network_are_refused(
