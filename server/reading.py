@@ -166,8 +166,7 @@ class Reading:
         free = [report for report in free if report.capacity > 0]
         if returned <= 0 or not free:
             return {}
-        policy = _left(self.c.decisions.policy, self.told, self.shared)
-        sharing = Sharing(self.c.study, policy, self.c.ledger)
+        sharing = Sharing(self.c.study, _left(self.c.decisions.policy, self), self.c.ledger)
         read = {site for site, there in seen.items() if there.readings}
         shared = sharing.of(self.cycle, TOP_UP, free, self.past, returned, read)
         return {
@@ -186,12 +185,10 @@ def _by_name(replies: Iterable[Reply]) -> dict[str, Selected]:
     return {r.site: r for r in replies if isinstance(r, Selected)}
 
 
-def _left(
-    policy: BudgetPolicy, told: Mapping[str, SiteReport], shared: Mapping[str, Grant]
-) -> BudgetPolicy:
+def _left(policy: BudgetPolicy, reading: Reading) -> BudgetPolicy:
     """The policy with what its bounds have left after a cycle's first grants."""
     after = getattr(policy, "after", None)
     if after is None:
         return policy
-    granted = {site: grant.count for site, grant in shared.items()}
-    return cast("BudgetPolicy", after(list(told.values()), granted))
+    granted = {site: grant.count for site, grant in reading.shared.items()}
+    return cast("BudgetPolicy", after(list(reading.told.values()), granted))

@@ -37,11 +37,7 @@ Runs = Annotated[list[Path], typer.Argument(help="Folders that `simulate` wrote,
 @app.command()
 def simulate(
     study: Annotated[
-        str,
-        typer.Argument(
-            help="A study file, the name of a committed one (demo, pneumonia), or a folder that "
-            "`study freeze` wrote: then from its weights."
-        ),
+        str, typer.Argument(help="A study file, a frozen folder, or one of: demo, pneumonia.")
     ] = "demo",
     data: Annotated[
         str, typer.Option(help="phantom, an .npz file, a .csv file or a folder with one.")
@@ -86,8 +82,7 @@ def simulate(
     overrides += [f'simulation.split="{split}"'] if split is not None else []
     loaded = load(study_path(study), overrides)
     options: dict[str, Any] = {"workers": workers, "engine": engine, "scored_on": scored_on}
-    options["start_file"] = frozen_weights(study)
-    options["asked"] = number_asked(loaded, overrides)
+    options |= {"start_file": frozen_weights(study), "asked": number_asked(loaded, overrides)}
     named = with_attacks(arms, attack)
     run_simulation(loaded, data, named, seeds, out, options, form)
 
