@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -35,7 +35,7 @@ def sentence(root: type[BaseModel], error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         path, table = _find(root, loc[:-1])
         key = ".".join([*path, str(loc[-1])])
-        known = ", ".join(_keys(_table(table)))
+        known = ", ".join(_keys(_open(table)[0]))
         return f"{key} = {plain(error['input'])} is not a key of a study file; known here: {known}"
     path, kind = _find(root, loc)
     key = ".".join(path)
@@ -55,7 +55,7 @@ def accepted(kind: Any) -> str:
     kind, metadata, description = _open(kind)
     origin = get_origin(kind)
     if origin in (Union, UnionType):
-        return _either(kind, metadata)
+        return _either(kind)
     if origin is Literal:
         words = [plain(v) for v in get_args(kind)]
         return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
@@ -105,13 +105,10 @@ def _find(root: Any, loc: Sequence[int | str]) -> tuple[list[str], Any]:
         opened, _, _ = _open(kind)
         branches = [k for k in get_args(opened) if k is not NoneType]
         if get_origin(opened) in (Union, UnionType):
-            if len(branches) == 1:
-                opened = branches[0]
-            elif all(_is_model(k) for k in branches):
-                kind = next(k for k in branches if part in _names(k))
-                continue
-            else:
+            if not all(_is_model(k) for k in branches):
                 break
+            kind = next(k for k in branches if part in _names(k))
+            continue
         path.append(str(part))
         kind = _step(opened, part)
     return path, kind
@@ -131,21 +128,21 @@ def _step(kind: Any, part: int | str) -> Any:
 
 
 def _open(kind: Any) -> tuple[Any, Sequence[Any], str]:
-    """A field or an annotated type: its bare type, its constraints, its description."""
+    """A field or an annotated type: its bare type, its constraints, its description.
+
+    What need not be there is opened as what it is where it is there.
+    """
     if isinstance(kind, FieldInfo):
         inner, more, _ = _open(kind.annotation)
         return inner, [*kind.metadata, *more], kind.description or ""
     if get_origin(kind) is Annotated:
         inner, *notes = get_args(kind)
-        return inner, [m for n in notes for m in getattr(n, "metadata", [n])], ""
+        inner, more, _ = _open(inner)
+        return inner, [*(m for n in notes for m in getattr(n, "metadata", [n])), *more], ""
+    branches = [k for k in get_args(kind) if k is not NoneType]
+    if get_origin(kind) in (Union, UnionType) and len(branches) == 1:
+        return _open(branches[0])
     return kind, [], ""
-
-
-def _table(kind: Any) -> type[BaseModel]:
-    """The model of a table, which may be one that need not be there."""
-    opened, _, _ = _open(kind)
-    found = opened if _is_model(opened) else next(k for k in get_args(opened) if _is_model(k))
-    return cast("type[BaseModel]", found)
 
 
 def _is_model(kind: Any) -> bool:
@@ -163,10 +160,8 @@ def _names(kind: Any) -> tuple[str, ...]:
     return tuple(sorted(n for t in tables for n in get_args(t.model_fields["name"].annotation)))
 
 
-def _either(union: Any, metadata: Sequence[Any]) -> str:
+def _either(union: Any) -> str:
     branches = [k for k in get_args(union) if k is not NoneType]
-    if len(branches) == 1:
-        return accepted(Annotated[branches[0], *metadata] if metadata else branches[0])
     if all(_is_model(k) for k in branches):
         return f"a table whose name is {accepted(Literal[_names(union)])}"
     return ", or ".join(accepted(k) for k in branches)
