@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from daemons.terminal import Format, check_format, print_json
-from simulations.arms import names_of
 
 
 def replay(
@@ -39,8 +38,6 @@ def replay(
         _ledger(path, policy, sets or [], form)
         return
     _refuse("a run", {"--policy": policy, "--set": sets}, "--arms, such as coreset@safe")
-    if not names_of(arms):
-        raise ValueError("a run without --arms; accepted is at least one, as simulate takes them")
     _run(path, arms, data, workers, form)
 
 
@@ -75,7 +72,10 @@ def _run(path: Path, arms: str, data: str, workers: int, form: str) -> None:
     from simulations.arms import names_of
     from simulations.replay import plan_again
 
-    plan = plan_again(path, names_of(arms), data, workers)
+    names = names_of(arms)
+    if not names:
+        raise ValueError("a run without --arms; accepted is at least one, as simulate takes them")
+    plan = plan_again(path, names, data, workers)
     from simulations.command import show
     from simulations.results.compare import compare
     from simulations.results.report import write_report

@@ -224,7 +224,6 @@ HELP = (
 )
 
 
-@pytest.mark.slow
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     said = python(f"{HELP}print('LOADED')\n{LATE}", cwd=tmp_path)
     words, _, loaded = said.partition("LOADED")
