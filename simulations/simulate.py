@@ -33,6 +33,9 @@ from strategies.chosen import check_named, check_sites, decisions
 
 Watch = Callable[[Task, Event], None]
 
+FAILED = "failed: "
+"""How the step of a run's last event begins, where it died of what the rest of it says."""
+
 
 class RunFailed(RuntimeError):
     """A run ended with an error; the others were finished."""
@@ -118,18 +121,19 @@ def _begin(plan: Plan, cases: Cases, task: Task, workers: int, watch: Watch) -> 
 
 @dataclass(slots=True)
 class _Runner:
-    """A child process with one run."""
+    """A child process with one run, and why it failed, where it did."""
 
     task: Task
     child: Any
     events: Connection
+    why: str = ""
 
 
 def _side_by_side(plan: Plan, cases: Cases, tasks: list[Task], watch: Watch) -> None:
     """Whole runs in forked children, as many at a time as there are workers."""
     fork = multiprocessing.get_context("fork")
     single_thread()  # before the fork: a child must not inherit other threads' locks
-    waiting, running, failed = list(tasks), list[_Runner](), list[str]()
+    waiting, running, failed = list(tasks), list[_Runner](), list[_Runner]()
     try:
         while waiting or running:
             while waiting and len(running) < plan.workers:
@@ -143,12 +147,14 @@ def _side_by_side(plan: Plan, cases: Cases, tasks: list[Task], watch: Watch) -> 
                 runner.child.join()
                 running.remove(runner)
                 if runner.child.exitcode != 0:
-                    failed.append(f"arm {runner.task.arm}, seed {runner.task.seed}")
+                    failed.append(runner)
     finally:
         for runner in running:
             runner.child.terminate()
     if failed:
-        raise RunFailed(f"not finished: {'; '.join(failed)} (run.log in their folders says why)")
+        named = "; ".join(f"arm {each.task.arm}, seed {each.task.seed}" for each in failed)
+        why = f"; {failed[0].why}" if failed[0].why else ""
+        raise RunFailed(f"not finished: {named} (run.log in their folders says why){why}")
 
 
 def _heard(running: list[_Runner], watch: Watch) -> list[_Runner]:
@@ -159,9 +165,13 @@ def _heard(running: list[_Runner], watch: Watch) -> list[_Runner]:
         assert isinstance(connection, Connection)  # noqa: S101 - nothing else is waited for
         runner = by_connection[connection]
         try:
-            watch(runner.task, connection.recv())
+            event = connection.recv()
         except EOFError:
             ended.append(runner)
+            continue
+        if event.step.startswith(FAILED):
+            runner.why = event.step.removeprefix(FAILED)
+        watch(runner.task, event)
     return ended
 
 
@@ -174,7 +184,7 @@ def _child(plan: Plan, cases: Cases, task: Task, events: Connection) -> None:
 
         task.folder.mkdir(parents=True, exist_ok=True)
         (task.folder / "run.log").write_text(traceback.format_exc(), encoding="utf-8")
-        events.send(Event(f"failed: {error}", 0))
+        events.send(Event(f"{FAILED}{error}", 0))
         raise SystemExit(1) from None
 
 

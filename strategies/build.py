@@ -25,12 +25,13 @@ Imports: TypeAlias = bool | Collection[str]
 """What may be imported: everything (True, a simulation), nothing, or these packages alone."""
 
 _KINDS = {
-    "query": "query strategy",
-    "budget": "budget policy",
-    "aggregation": "aggregator",
-    "consensus": "consensus",
-    "stopping": "stopping rule",
+    "query": ("query strategy", ("needs", "select")),
+    "budget": ("budget policy", ("allocate",)),
+    "aggregation": ("aggregator", ("streaming", "proximal", "least_sites", "step")),
+    "consensus": ("consensus", ("settle",)),
+    "stopping": ("stopping rule", ("advise",)),
 }
+"""What the rows of a package of strategies are called, and what each of them has."""
 
 
 def build(
@@ -55,7 +56,7 @@ def build(
     Raises:
         ValueError: unknown name or argument, wrong type or value, in one sentence.
     """
-    kind = _kind(table)
+    kind, members = _kind(table)
     if ":" in name:
         if not _listed(name.partition(":")[0], allow_import):
             raise ValueError(
@@ -67,16 +68,22 @@ def build(
         row = table[name]
     else:
         raise ValueError(f"unknown {kind} '{name}'; known: {', '.join(sorted(table))}")
-    return row(**_checked(kind, name, row, arguments))
+    built = row(**_checked(kind, name, row, arguments))
+    if lacking := [member for member in members if not hasattr(built, member)]:
+        raise ValueError(
+            f"'{name}' is no {kind}: it has no {' and no '.join(lacking)}; "
+            f"accepted is a class with {', '.join(members)}"
+        )
+    return built
 
 
-def _kind(table: Mapping[str, Callable[..., object]]) -> str:
-    """What the table's rows are called, from the package they stand in."""
+def _kind(table: Mapping[str, Callable[..., object]]) -> tuple[str, tuple[str, ...]]:
+    """What the table's rows are called and have, from the package they stand in."""
     for row in table.values():
         parts = getattr(row, "__module__", "").split(".")
-        if parts[0] == "strategies" and len(parts) > 1:
-            return _KINDS.get(parts[1], "strategy")
-    return "strategy"
+        if parts[0] == "strategies" and len(parts) > 1 and parts[1] in _KINDS:
+            return _KINDS[parts[1]]
+    return "strategy", ()
 
 
 def _listed(module: str, allow_import: Imports) -> bool:

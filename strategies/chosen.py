@@ -15,6 +15,7 @@ from strategies.aggregation import AGGREGATION, Aggregator
 from strategies.budget import BUDGET, BudgetPolicy
 from strategies.build import Imports, build
 from strategies.consensus import CONSENSUS, Consensus
+from strategies.pool import Needs
 from strategies.private import check_choices
 from strategies.query import QUERY, CostWeighted, QueryStrategy, Scored
 from strategies.stopping import STOPPING, Stopping
@@ -86,6 +87,8 @@ def decisions(study: Study, allow_import: Imports = False) -> Decisions:
     )
     strategy = chosen("query.strategy", QUERY, query.strategy, query.arguments)
     cold_start = chosen("query.cold_start", QUERY, query.cold_start, query.cold_start_arguments)
+    _check_needs("query.strategy", query.strategy, strategy)
+    _check_needs("query.cold_start", query.cold_start, cold_start)
     _check_dropout(study, "query.strategy", query.strategy, strategy)
     _check_cold_start(query.cold_start, cold_start)
     aggregator = chosen(
@@ -210,6 +213,15 @@ def _check_policy(study: Study, policy: BudgetPolicy) -> None:
             f"{key}: a unit of its budget reads one case, and here a case takes {taken:g} "
             "readings; accepted with it are reading.readers_per_case = 1, "
             "reading.second_share = 0 and reading.repeats = 0"
+        )
+
+
+def _check_needs(key: str, name: str, strategy: QueryStrategy) -> None:
+    """Refuse a strategy of somebody's own that asks for signals in other words than `Needs`."""
+    if not isinstance(strategy.needs, Needs):
+        raise StudyError(
+            f"{key} = {name!r}: its needs are {type(strategy.needs).__name__}, accepted is "
+            'strategies.pool.Needs, such as Needs(frozenset({"features"}))'
         )
 
 

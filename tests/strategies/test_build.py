@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from strategies.aggregation import AGGREGATION
 from strategies.budget import BUDGET, Hours
 from strategies.build import build
 from strategies.pool import Pool
@@ -206,6 +207,13 @@ def test_a_module_in_the_folder_is_found_as_the_refusal_says(laboratory: str) ->
 def test_something_that_is_no_dataclass_is_refused(laboratory: str) -> None:
     with pytest.raises(ValueError, match="accepted is a dataclass"):
         build(QUERY, "my_lab_ideas:plain", allow_import=True)
+
+
+def test_a_class_of_another_kind_is_refused_by_what_it_lacks(laboratory: str) -> None:
+    with pytest.raises(ValueError, match="is no budget policy: it has no allocate; accepted is"):
+        build(BUDGET, "my_lab_ideas:Novelty", allow_import=True)
+    with pytest.raises(ValueError, match="no proximal and no least_sites and no step"):
+        build(AGGREGATION, "my_lab_ideas:Novelty", allow_import=True)
 
 
 def test_of_listed_packages_alone_is_imported(laboratory: str) -> None:

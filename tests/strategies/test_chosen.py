@@ -219,6 +219,23 @@ def test_cold_start_asks_no_untrained_model_what_it_believes(name: str) -> None:
         decisions(asked)
 
 
+def test_needs_of_ones_own_are_written_as_ours_are(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_plain_ideas.py").write_text(
+        "from dataclasses import dataclass\n"
+        "@dataclass(frozen=True)\n"
+        "class First:\n"
+        "    needs = frozenset({'features'})\n"
+        "    def select(self, pool, k, rng): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for key in ("strategy", "cold_start"):
+        asked = study({"query": {key: "my_plain_ideas:First"}})
+        with pytest.raises(StudyError, match=f"^query.{key} = .*: its needs are frozenset, acc"):
+            decisions(asked, allow_import=True)
+
+
 def test_looks_of_the_images_are_not_held_against_a_cold_start() -> None:
     with pytest.raises(StudyError) as refused:
         decisions(study({"query": {"cold_start": "ward"}}))

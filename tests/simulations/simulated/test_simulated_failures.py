@@ -76,6 +76,27 @@ def test_what_failed_at_the_sites_is_told_with_its_place(
     assert not any("once they are back" in words for words in said)
 
 
+def test_with_whole_runs_side_by_side_the_person_hears_why_the_first_died(
+    small_npz: Path,
+    tmp_path: Path,
+    study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "my_lab_aside.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "my_lab_aside:Raises"
+    asked = study(query={"cold_start": name, "strategy": name})
+    plan = plan_of(asked, str(small_npz), ["default"], [0, 1], workers=2)
+    steps: list[str] = []
+    with pytest.raises(RunFailed) as failed:
+        simulate(plan, tmp_path / "out", lambda task, event: steps.append(event.step))
+    told = str(failed.value)
+    assert "arm default, seed 0" in told
+    assert "arm default, seed 1" in told
+    assert "step select failed: AttributeError: " in told
+    assert sum(step.startswith("failed: ") for step in steps) == 2
+
+
 def test_a_failure_of_an_earlier_start_is_not_told_again(tmp_path: Path) -> None:
     home = tmp_path / "site-01"
     home.mkdir()
