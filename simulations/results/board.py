@@ -64,29 +64,29 @@ def write_board(outs: Sequence[Path], path: Path, choice: Choice | None = None) 
         "metric": metric,
         "seeds": words.counted(len(comparison.runs.seeds), "seed"),
         "sites": words.counted(len(simulation.sites), "site"),
-        "sheets": sheets(comparison, outs),
+        "sheets": sheets(comparison),
     }
     return written(path, filled("board.html.j2", content))
 
 
-def sheets(comparison: Comparison, outs: Sequence[Path]) -> tuple[Sheet, ...]:
+def sheets(comparison: Comparison) -> tuple[Sheet, ...]:
     """A sheet for each arm but bounds, attacked ones, and those without another's privacy."""
     names = [arm.name for arm in comparison.arms if not arm.is_bound and "~" not in arm.name]
     spare = {two for one in names for two in names if is_without(one, two)}
     return tuple(
-        _sheet(comparison, arm, outs)
+        _sheet(comparison, arm)
         for arm in comparison.arms
         if arm.name in names and arm.name not in spare
     )
 
 
-def _sheet(comparison: Comparison, arm: Compared, outs: Sequence[Path]) -> Sheet:
+def _sheet(comparison: Comparison, arm: Compared) -> Sheet:
     spent, evil = private(comparison), attacked(comparison)
     return Sheet(
         arm.name,
         tuple(_answers(comparison, arm)),
         _rows(spent, lambda name: name == arm.name),
-        left(outs, arm.name),
+        left(comparison.runs.of(arm.name)),
         _rows(evil, lambda name: name.startswith(f"{arm.name}~")),
     )
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from client.leaving import size
 from protocol.egress_table import TITLES
-from simulations.arms import folder_name
-from simulations.documents import begun
 from simulations.results.page import Table
+from simulations.results.records import Run
 
 
-def left(outs: Sequence[Path], arm: str) -> Table | None:
-    """A row for each kind of record: means over the sites of an arm's finished runs; None where no
-    site's log can be read any more.
+def left(runs: Sequence[Run]) -> Table | None:
+    """A row for each kind of record: means over the sites of these runs; None where no site's log
+    can be read any more.
     """
-    found = [_counted(log) for out in outs for log in _logs(out, arm)]
+    found = [_counted(log) for run in runs for log in sorted(run.folder.glob("sites/*/site.db"))]
     logs = [counted for counted in found if counted is not None]
     if not logs:
         return None
@@ -35,17 +34,6 @@ def left(outs: Sequence[Path], arm: str) -> Table | None:
         if times[record]
     )  # fmt: skip
     return Table(("what left", "record", "times, at a site", "bytes, at a site"), rows)
-
-
-def _logs(out: Path, arm: str) -> Iterator[Path]:
-    """The databases of all sites of the arm's runs in a directory."""
-    runs = (
-        [out] if (out / "run.json").is_file() else sorted((out / folder_name(arm)).glob("seed-*"))
-    )
-    for run in runs:
-        if not begun(run).finished:
-            continue
-        yield from sorted(run.glob("sites/*/site.db"))
 
 
 def _counted(log: Path) -> list[tuple[str, int, int]] | None:

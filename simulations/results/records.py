@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator
@@ -147,6 +148,7 @@ class Run:
         arrivals: for each cycle that patients came before: how many cases, of which class, and
             whether from a new scanner; empty where the pools did not change.
         gains: what each comparison with asking at random said, oldest first.
+        folder: where it was read from.
     """
 
     arm: str
@@ -166,6 +168,7 @@ class Run:
     privacy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     arrivals: tuple[Coming, ...] = ()
     gains: tuple[Gained, ...] = ()
+    folder: Path = Path()
 
     def labels_at(self, cycle: Cycle) -> int:
         """Training labels of all sites so far.

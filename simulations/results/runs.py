@@ -89,7 +89,7 @@ def _run(path: Path) -> Run:
         cycles = [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise NotARun(f"{path}: study.toml or cycles.jsonl cannot be read ({error})") from None
-    more = {"study": study, "multi_label": kind == "multi-label", "cycles": cycles}
+    more = {"study": study, "multi_label": kind == "multi-label", "cycles": cycles, "folder": path}
     run = typed(_RUN, {**document, "identity": document.get("study"), **more}, path)
     if [c.cycle for c in run.cycles] != list(range(-1, len(run.cycles) - 1)) or not run.evaluations:
         raise NotARun(

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from simulations.results.board import write_board
 from simulations.results.left import left
+from simulations.results.runs import load
 
 Simulated = Callable[..., Path]
 SITES = ("site-01", "site-02", "site-03")
@@ -66,21 +68,36 @@ def test_the_board_stands_alone_and_says_where_there_is_no_bound(
     assert "Updates are averaged by fedavg. The mean of the sites" in page
 
 
+def log(home: Path, rows: list[tuple[str, str, str, int]]) -> None:
+    home.mkdir(parents=True)
+    with closing(sqlite3.connect(home / "site.db")) as connection, connection:
+        connection.execute("CREATE TABLE audit (event, plane, record, size INTEGER)")
+        connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?)", rows)
+
+
 def test_what_left_is_counted_from_the_sites_own_logs(private: Path) -> None:
+    sites = private / "random" / "seed-0" / "sites"
     for site, count in (("site-01", 2), ("site-02", 4)):
-        home = private / "random" / "seed-0" / "sites" / site
-        home.mkdir(parents=True)
-        with sqlite3.connect(home / "site.db") as connection:
-            connection.execute("CREATE TABLE audit (event, plane, record, size INTEGER)")
-            rows = [("left", "model", "SiteUpdate", 500)] * count
-            rows += [("refused", "model", "SiteUpdate", 1), ("left", "coordination", "Head", 9)]
-            connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?)", rows)
-        connection.close()
-    found = left([private], "random")
+        rows = [("left", "model", "SiteUpdate", 500)] * count
+        rows += [("refused", "model", "SiteUpdate", 1), ("left", "coordination", "Head", 9)]
+        log(sites / site, rows)
+    runs = load([private])
+    found = left(runs.of("random"))
     assert found is not None
     assert found.rows == (("The trained model", "SiteUpdate", "3", "1,500 bytes"),)
-    assert left([private], "random~scale") is None
-    (private / "random" / "seed-0" / "sites" / "site-01" / "site.db").write_bytes(b"torn" * 99)
-    found = left([private], "random")
+    assert left(runs.of("random~scale")) is None
+    (sites / "site-01" / "site.db").write_bytes(b"torn" * 99)
+    found = left(runs.of("random"))
     assert found is not None
     assert found.rows == (("The trained model", "SiteUpdate", "4", "2,000 bytes"),)
+
+
+def test_arms_of_one_name_in_two_folders_keep_their_own_logs(simulated: Simulated) -> None:
+    outs = [simulated(out=name, arms=("random",)) for name in ("one", "two")]
+    for size, out in enumerate(outs, start=1):
+        home = out / "random" / "seed-0" / "sites" / "site-01"
+        log(home, [("left", "model", "SiteUpdate", size)])
+    runs = load(outs)
+    found = {arm: left(runs.of(arm)) for arm in ("one/random", "two/random")}
+    sizes = {arm: table.rows[0][-1] for arm, table in found.items() if table}
+    assert sizes == {"one/random": "1 bytes", "two/random": "2 bytes"}
