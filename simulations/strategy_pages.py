@@ -229,10 +229,12 @@ _END = 'docs/strategies.md prints them."""\n'
 _REFERENCE = "What the others are held against; its own curves stand in the benchmark's tables."
 
 _DECISION = """\
-1. The very first cycle, before any label: `query.cold_start = "random"`, the default and the only
-   one measured here. `typiclust` is made for a pretrained network whose features mean something,
-   `federated-typiclust` for that where the sites see alike cases; `wardround study freeze
-   --weights` and `wardround simulate` of that folder rehearse them.
+1. The very first cycle, before any label: `query.cold_start = "random"`, the default. With an
+   untrained network `typiclust` led a screen of five seeds on track A and was not above it in the
+   confirmation there; `probcover` and `maxherding` were below it already in the screens.
+   `typiclust` is made for a pretrained network whose features mean something, and
+   `federated-typiclust` for that where the sites see alike cases. Neither was measured so;
+   `wardround study freeze --weights` and `wardround simulate` of that folder rehearse them.
 2. Epsilon is to cover the choice of cases, too: `threshold-random`. In any other private study
    take a strategy whose page says what it looks at, and read what epsilon then means.
 3. Everything else: `ward`, the default, rare classes and sites that differ included. It trains no
@@ -241,12 +243,14 @@ _DECISION = """\
    have hardly more than one class, `coreset` and `logo` were ahead in a screen of five seeds, which
    claims nothing.
 4. One rule that can be said in a sentence: `coreset`, far from all labels; `entropy`, in doubt.
-5. Readings are budgeted in minutes and cases differ in length: `cost-aware`, made for that and not
-   measured there yet.
+5. Readings are budgeted in minutes and kinds of cases differ in length, such as a CT and a plain
+   image: `cost-aware`, made for that and not measured there. The tracks hold one kind each, and
+   on one kind it is `entropy`.
 6. Budgets between sites: `uniform`. To move budget at all: `safe`. Physicians' hours are the bound:
    `hours`, which grants no more than they can read at the pace measured so far. On track C seven
    other policies raised the mean AUROC and cost the worst-served hospital log-loss; none but `safe`
-   kept within both bounds.
+   kept within both bounds. With readings of unequal length there, `neyman` and a tight `hours` came
+   to uniform's AUROC in fewer minutes, at that price.
 7. In doubt, simulate it on labeled cases of your own: `wardround simulate --arms NAME,random`. In a
    live study `stopping.gain` holds the strategy against random.
 """

@@ -15,6 +15,7 @@ PUBLISHED = ("logo", "fairfal", "coreset", "badge", "feal", "feal+training.loss=
 
 SCREENED = (
     "fedal",
+    "ward+query.cold_start=typiclust",
     "class-balanced+query.arguments.inner=coreset",
     "probcover",
     "kafal",

@@ -42,6 +42,12 @@ _SCREENED = (
 )
 """Arms of the screen, those first that matter most; what the table lacks is left out."""
 
+COLD = tuple(f"ward+query.cold_start={name}" for name in ("typiclust", "probcover", "maxherding"))
+"""The default strategy after first labels that were not drawn at random."""
+
+WARMED = tuple(f"{name}+query.cold_start=typiclust" for name in ("random", "coreset"))
+"""Other strategies after the same first labels."""
+
 POLICIES = (
     "safe",
     "proportional",
@@ -80,6 +86,9 @@ def everything() -> list[Job]:
     """The development screen, and the budget policies against uniform."""
     jobs = screen(("A", "B", "C", "D"), range(5))
     jobs += screen(("D",), range(5), ["margin", "least-confidence"])  # entropy's picks with two
+    jobs += screen(("A", "C"), range(5), COLD)
+    jobs += screen(("B", "D"), range(5), COLD[:1])
+    jobs += screen(("A",), range(5), WARMED)
     few = ["random", "full", "coreset", "ward", "badge", "logo"]
     jobs += screen(("A0.1", "A100"), range(5), strategies(few))
     jobs += screen(("A",), range(5), strategies(few[:5]), "resnet")
