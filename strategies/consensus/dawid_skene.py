@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from protocol.records import Indices, Label, Reading
+from protocol.records import Label, Reading
 from strategies.consensus.votes import Votes, votes
 
 RIGHT = 0.99
@@ -110,39 +111,36 @@ def _fit(given: Votes, value: NDArray[np.float64], smoothing: float) -> Fit:
         smoothing: pseudo-readings per reader and class.
     """
     n, r, c = len(given.cases), len(given.readers), value.shape[1]
-    answer = given.reader * c + value.argmax(axis=1)  # (m,) which column of the evidence
+    answer = given.reader * c + value.argmax(axis=1)  # (m,) which row of the evidence
+    begins = np.concatenate([[0], np.cumsum(given.counts)])
+    by_case = csr_array((np.ones(len(answer)), answer, begins), shape=(n, r * c))
+    by_answer = by_case.T.tocsr()
     pseudo = smoothing * _belief(c)
-    posteriors = _sums(given.case, value.T, n) / given.counts  # (c, n)
+    posteriors = by_case @ np.tile(np.eye(c), (r, 1)) / given.counts[:, None]
     iterations, moved = 0, math.inf
     while True:
-        prior = posteriors.mean(axis=1)
-        counts = _sums(answer, np.take(posteriors, given.case, axis=1), r * c)  # (c, r * c)
-        confusion = counts.reshape(c, r, c).transpose(1, 0, 2) + pseudo
+        prior = posteriors.mean(axis=0)
+        counts = (by_answer @ posteriors).reshape(r, c, c).transpose(0, 2, 1)
+        confusion = counts + pseudo
         confusion /= confusion.sum(axis=2, keepdims=True)
         if moved <= TOLERANCE or iterations == ITERATIONS:
             break
-        evidence = np.log(confusion).transpose(1, 0, 2).reshape(c, r * c)
-        of_case = _sums(given.case, np.take(evidence, answer, axis=1), n)
-        after = _posteriors(of_case, prior)
+        evidence = np.log(confusion).transpose(0, 2, 1).reshape(r * c, c)
+        after = _posteriors(by_case @ evidence, prior)
         moved = float(np.abs(after - posteriors).max())
         posteriors, iterations = after, iterations + 1
     return Fit(
-        given.cases, given.readers, prior, confusion, posteriors.T, iterations, moved <= TOLERANCE
+        given.cases, given.readers, prior, confusion, posteriors, iterations, moved <= TOLERANCE
     )
 
 
 def _posteriors(evidence: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(c, n) probability of every class, equation 2.5, from the log-likelihood of the answers."""
+    """(n, c) probability of every class, equation 2.5, from the log-likelihood of the answers."""
     with np.errstate(divide="ignore"):  # a class that nobody chose: log 0, posterior 0
-        log = evidence + np.log(prior)[:, None]
+        log = (evidence + np.log(prior)).T.copy()  # numpy is fast along a long axis
     odds: NDArray[np.float64] = np.exp(log - log.max(axis=0))
     odds /= odds.sum(axis=0)
-    return odds
-
-
-def _sums(group: Indices, weights: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
-    """(c, groups) sums of (c, m) weights over the columns of each group, (m,)."""
-    return np.stack([np.bincount(group, w, groups) for w in weights]).astype(np.float64, copy=False)
+    return odds.T.copy()
 
 
 def _belief(c: int) -> NDArray[np.float64]:

@@ -62,7 +62,7 @@ def _settled(folder: Path) -> Work:
 
     def settle() -> NDArray[Any]:
         labels = DawidSkene().settle(readings)
-        return np.array([int(np.argmax(labels[key].target)) for key in sorted(labels)])
+        return np.asarray(np.argmax([labels[key].target for key in sorted(labels)], axis=1))
 
     return settle
 
