@@ -125,6 +125,7 @@ def test_a_package_that_the_admin_listed_may_be_named(
         "@dataclass(frozen=True)\n"
         "class Novel:\n"
         "    needs = Needs()\n"
+        "    def select(self, pool, k, rng): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     study = tiny_study('query.strategy="ward_lab:Novel"')
