@@ -67,6 +67,7 @@ def test_information_of_a_batch_by_hand() -> None:
     assert worth(probs, np.array([1, 0]), np.array([0, 1])) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_our_batch_is_worth_more_than_cases_that_each_tell_much(tmp_path: Path) -> None:
     write("batchbald", tmp_path, 5000)
     probs = np.load(tmp_path / "mc_probs.npy")
