@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from client.store.store import SiteStore
 from protocol.study import Study
+
+_ROUNDING = 1e-9
+"""Minutes by which a product may miss a whole number."""
 
 
 def spent(store: SiteStore, study: Study, cycle: int, *, under_way: int = 0) -> int:
@@ -21,6 +26,19 @@ def spent(store: SiteStore, study: Study, cycle: int, *, under_way: int = 0) -> 
     seconds += under_way * expected_seconds(store, study)
     before = sum(store.readings.spent(study.identity, c)[1] for c in range(cycle))
     return _minutes(before + seconds) - _minutes(before)
+
+
+def capacity(study: Study, cases: int, seconds: float) -> int:
+    """The largest grant that so many cases can use, in the budget's unit.
+
+    Args:
+        seconds: that a reading takes. A pool that is worth less than a minute can use one: else its
+            cases would stay unread.
+    """
+    readings = cases * study.reading.readings_per_case
+    if study.budget.unit == "readings":
+        return int(readings)
+    return math.ceil(readings * seconds / 60 - _ROUNDING)
 
 
 def expected_seconds(store: SiteStore, study: Study) -> float:

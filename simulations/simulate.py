@@ -6,7 +6,7 @@ import fcntl
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import product
 from multiprocessing.connection import Connection, wait
@@ -219,8 +219,11 @@ def _describe(plan: Plan, cases: Cases, out: Path, known: Simulation | None) -> 
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """Keep a second simulation out of the folder; one that was just killed is waited for."""
-    fresh = not out.exists()
+    """Keep a second simulation out of the folder; one that was just killed is waited for.
+
+    One that was refused before it wrote its plan leaves nothing that was not there.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]  # the innermost first
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:
         deadline = time.monotonic() + 5
@@ -235,6 +238,8 @@ def _locked(out: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if fresh and {p.name for p in out.iterdir()} == {".lock"}:  # it was refused
-                (out / ".lock").unlink()
-                out.rmdir()
+            if not (out / "plan.json").exists():
+                (out / ".lock").unlink(missing_ok=True)
+                with suppress(OSError):  # somebody else put something there
+                    for folder in made:
+                        folder.rmdir()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from client.cost import capacity
 from client.privacy.account import OverBudget
 from client.privacy.chance import chance, discrete_gaussian
 from client.privacy.patients import sampled
@@ -61,7 +62,7 @@ def private_report(
         pool=pool,
         labeled=0,
         audit_left=audit_left,
-        capacity=_capacity(study, pool + audit_left),
+        capacity=capacity(study, pool + audit_left, study.budget.seconds),
         seconds_per_reading=study.budget.seconds,
         uncertainty=uncertainty,
         predicted=(0,) * classes,
@@ -141,13 +142,6 @@ def _charged(charges: dict[str, Charge], what: str) -> Charge:
     if what not in charges:
         raise OverBudget(f"{what}: nothing was charged for it")
     return charges[what]
-
-
-def _capacity(study: Study, cases: int) -> int:
-    readings = cases * study.reading.readings_per_case
-    if study.budget.unit == "minutes":
-        readings = readings * study.budget.seconds / 60
-    return int(readings)
 
 
 def _histogram(pool: int, mass: float) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client import kept_model, scored_pool
-from client.cost import expected_seconds
+from client.cost import capacity, expected_seconds
 from client.learning.committee import Seen, every_signal
 from client.minutes import expected_minutes
 from client.privacy.statistics import private_report, private_threshold
@@ -112,7 +112,7 @@ def _tell(site: Site, study: Study, scored: ScoredPool) -> SiteReport:
         pool=len(scored.ids),
         labeled=len(targets),
         audit_left=audit_left,
-        capacity=_capacity(site, study, len(scored.ids) + audit_left),
+        capacity=capacity(study, len(scored.ids) + audit_left, expected_seconds(store, study)),
         seconds_per_reading=round(seconds / count_read, 1) if count_read else 0.0,
         uncertainty=_counts(np.histogram(entropy, UNCERTAINTY_BINS, (0.0, 1.0))[0]),
         predicted=_counts(_predicted(probs, study).sum(axis=0)),
@@ -136,13 +136,6 @@ def uncertainty(probs: NDArray[np.float64], *, multi_label: bool) -> NDArray[np.
         most = np.log(probs.shape[1])
     shares: NDArray[np.float64] = np.minimum(nats / most, 1.0)
     return shares
-
-
-def _capacity(site: Site, study: Study, cases: int) -> int:
-    readings = cases * study.reading.readings_per_case
-    if study.budget.unit == "readings":
-        return int(readings)
-    return int(readings * expected_seconds(site.store, study) // 60)
 
 
 def _predicted(probs: NDArray[np.float64], study: Study) -> NDArray[np.int64]:

@@ -21,8 +21,6 @@ def _results(plain: object) -> Results | None:
     """The results that stand in a line of `cycles.jsonl`."""
     if plain is None or isinstance(plain, Results):
         return plain
-    if not isinstance(plain, dict):
-        raise ValueError(f"{type(plain).__name__} where results or null are accepted")
     return from_json(plain)
 
 

@@ -120,23 +120,30 @@ def as_json(results: Results) -> dict[str, Any]:
     }
 
 
-def from_json(plain: Mapping[str, Any]) -> Results:
+def from_json(plain: object) -> Results:
     """The results that `as_json` was given.
 
     Raises:
-        ValueError: a part is missing or unknown, or a metric is no [estimate, low, high].
+        ValueError: a part is missing, unknown or of another kind, or a metric is no
+            [estimate, low, high].
     """
     expected = {f.name for f in fields(Results)}
-    if set(plain) | {"bounds"} != expected:  # records of before had none
-        raise ValueError(f"results hold {sorted(plain)}; accepted are {sorted(expected)}")
+    parts = _named("results", plain)
+    if set(parts) | {"bounds"} != expected:  # records of before had none
+        raise ValueError(f"results hold {sorted(parts)}; accepted are {sorted(expected)}")
+    counts = {name: parts[name] for name in ("cases", "patients", "unsettled")}
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        raise ValueError(f"results count {counts}; accepted are whole numbers from 0")
+    if type(parts["clustered"]) is not bool:
+        raise ValueError(f"results say clustered = {parts['clustered']!r}; accepted: true or false")
     return Results(
-        cases=plain["cases"],
-        patients=plain["patients"],
-        clustered=plain["clustered"],
-        unsettled=plain["unsettled"],
-        **{part: _intervals(plain[part]) for part in PARTS},
-        sites={site: _intervals(metrics) for site, metrics in plain["sites"].items()},
-        bounds=_intervals(plain.get("bounds", {})),
+        cases=counts["cases"],
+        patients=counts["patients"],
+        clustered=parts["clustered"],
+        unsettled=counts["unsettled"],
+        **{part: _intervals(part, parts[part]) for part in PARTS},
+        sites={s: _intervals(s, metrics) for s, metrics in _named("sites", parts["sites"]).items()},
+        bounds=_intervals("bounds", parts.get("bounds", {})),
     )
 
 
@@ -147,13 +154,23 @@ def _plain(metrics: Mapping[str, Interval]) -> dict[str, list[float | None]]:
     }
 
 
-def _intervals(plain: Mapping[str, Sequence[float | None]]) -> dict[str, Interval]:
+def _named(what: str, plain: object) -> Mapping[str, Any]:
+    if not isinstance(plain, Mapping):
+        raise ValueError(f"{what}: {type(plain).__name__} where values by name are accepted")
+    return plain
+
+
+def _intervals(part: str, plain: object) -> dict[str, Interval]:
     read = {}
-    for name, numbers in plain.items():
-        if len(numbers) != 3:
-            raise ValueError(f"{name} has {len(numbers)} numbers; accepted are estimate, low, high")
+    for name, numbers in _named(part, plain).items():
+        if not isinstance(numbers, list) or list(map(_is_number, numbers)) != [True] * 3:
+            raise ValueError(f"{part}: {name} is {numbers!r}; accepted is [estimate, low, high]")
         read[name] = Interval(*(math.nan if x is None else x for x in numbers))
     return read
+
+
+def _is_number(x: object) -> bool:
+    return x is None or (type(x) in (int, float) and math.isfinite(x))  # type: ignore[arg-type]
 
 
 def _values(

@@ -156,7 +156,7 @@ def test_check_with_data_says_what_the_budget_can_read(wardround: Callable[..., 
 def test_wrong_input_is_one_sentence_and_exit_code_2(
     words: tuple[str, ...], says: str, wardround: Callable[..., Done], tmp_path: Path
 ) -> None:
-    done = wardround(*words, *(("--out", "new") if words[0] == "simulate" else ()))
+    done = wardround(*words, *(("--out", "new/nested") if words[0] == "simulate" else ()))
     assert done.returncode == 2
     assert says in done.stderr
     if done.stderr.startswith("wardround:"):

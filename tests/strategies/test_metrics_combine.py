@@ -222,12 +222,33 @@ def test_json_round_trip_with_what_is_not_estimable():
     assert again.clustered is results.clustered
 
 
-def test_json_of_another_shape_is_refused():
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"extra": 1}, "results hold"),
+        ({"cases": "3"}, "results count"),
+        ({"patients": -1}, "results count"),
+        ({"unsettled": True}, "results count"),
+        ({"clustered": None}, "results say clustered = None"),
+        ({"macro": None}, "macro: NoneType where values by name"),
+        ({"macro": {"auroc": [0.5, 0.6]}}, r"macro: auroc is \[0.5, 0.6\]; accepted is \[estimate"),
+        ({"macro": {"auroc": ["a", "b", "c"]}}, "macro: auroc is"),
+        ({"macro": {"auroc": [0.5, 0.4, math.inf]}}, "macro: auroc is"),
+        ({"bounds": {"accuracy": None}}, "bounds: accuracy is None"),
+        ({"sites": []}, "sites: list where values by name"),
+        ({"sites": {"site-01": 3}}, "site-01: int where values by name"),
+    ],
+)
+def test_json_of_another_shape_is_refused(change, says):
     plain = as_json(combine({}, TASK))
-    with pytest.raises(ValueError, match="accepted"):
-        from_json(plain | {"extra": 1})
-    with pytest.raises(ValueError, match="2 numbers; accepted"):
-        from_json(plain | {"macro": {"auroc": [0.5, 0.6]}})
+    from_json(plain)
+    with pytest.raises(ValueError, match=says):
+        from_json(plain | change)
+
+
+def test_no_json_object_is_refused():
+    with pytest.raises(ValueError, match="results: list where values by name are accepted"):
+        from_json([])
 
 
 def test_bad_evaluations_are_refused():

@@ -147,6 +147,23 @@ def test_a_pool_smaller_than_the_grant_is_opened_whole(
     assert ask(site, study, "select", cycle=1, grant=Grant(0, "")).opened == 0
 
 
+@pytest.mark.parametrize(("seconds", "most"), [(5, 1), (10, 1), (10.5, 2), (60, 6)])
+def test_a_pool_worth_less_than_a_minute_can_use_one(
+    seconds: float,
+    most: int,
+    tiny_study: MakeStudy,
+    tiny_site: MakeSite,
+    first_weights: Weights,
+    ask: Ask,
+) -> None:
+    study = tiny_study(
+        "audit.patients=0.0", "budget.unit=minutes", f"budget.seconds={float(seconds)}"
+    )
+    site, arrays = tiny_site(study, pool=6), first_weights(study)
+    assert ask(site, study, "report", arrays=arrays).capacity == most
+    assert ask(site, study, "select", grant=Grant(most, "")).opened == 6
+
+
 def test_audit_cases_fill_what_an_exhausted_pool_leaves_of_a_grant(
     tiny_study: MakeStudy,
     tiny_site: MakeSite,

@@ -98,7 +98,7 @@ def test_the_same_seed_from_two_directories_takes_their_names(simulated: Simulat
             lambda o: edit_cycle(
                 o / "random/seed-0", 1, lambda d: d["metrics"]["locked"]["pooled"].update(ece=[1])
             ),
-            "ece has 1 numbers",
+            r"pooled: ece is \[1\]; accepted is \[estimate, low, high\]",
         ),
     ],
 )

@@ -183,3 +183,17 @@ def test_refused_simulations_leave_nothing(
     with pytest.raises(StudyError, match="arm 'nonsense'"):
         plan_of(study(), str(small_npz), ["nonsense"], [0])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", [[], ["letter.txt"]])
+def test_a_refused_simulation_leaves_a_folder_as_it_was(
+    there: list[str], small_npz: Path, tmp_path: Path, study: MakeStudy, run: Simulate
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in there:
+        (out / name).write_text("mine", encoding="utf-8")
+    sites = 4 if there else 200
+    with pytest.raises(ValueError, match="empty folder" if there else "200 sites"):
+        run(plan_of(study(simulation={"sites": sites}), str(small_npz), ["random"], [0]), out)
+    assert [path.name for path in out.iterdir()] == there
