@@ -44,8 +44,7 @@ def rows_of(study: Study, cases: Cases) -> dict[str, Indices]:
     """The rows of the source that each site holds, in site order; the seed's own split.
 
     Raises:
-        SplitError: the cases do not allow the split, or a site is to fall silent or its readers to
-            take their time that is not there.
+        SplitError: the cases do not allow the split, or a site is to fall silent that is not there.
     """
     settings = study.simulation
     rng = generator(study.seed, -1, 0, 0, Purpose.SPLIT)
@@ -53,12 +52,6 @@ def rows_of(study: Study, cases: Cases) -> dict[str, Indices]:
     if strange := sorted(settings.silent.keys() - rows.keys()):
         raise SplitError(
             f"simulation.silent names {strange[0]!r}; accepted are {', '.join(sorted(rows))}"
-        )
-    seconds = settings.readers.seconds
-    if isinstance(seconds, tuple) and len(seconds) > len(rows):
-        raise SplitError(
-            f"simulation.readers.seconds has {len(seconds)} numbers for {len(rows)} sites; "
-            "accepted is at most one per site"
         )
     return rows
 

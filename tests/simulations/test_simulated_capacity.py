@@ -125,8 +125,6 @@ def test_slow_readers_are_closed_at_the_deadline(tmp_path: Path) -> None:
 def test_what_no_site_can_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SplitError, match=r"simulation\.silent names 'site-09'"):
         cycles(tmp_path, silent={"site-09": 0})
-    with pytest.raises(SplitError, match=r"readers\.seconds has 3 numbers for 2 sites; accepted"):
-        cycles(tmp_path, readers={"seconds": [1.0, 2.0, 3.0]})
     with pytest.raises(StudyError, match=r"simulation\.readers\.seconds"):
         parse(STUDY | {"simulation": {"readers": {"seconds": []}}})
     with pytest.raises(StudyError, match=r"simulation\.readers\.seconds"):
