@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from client.store.store import SiteStore
 from protocol.study import Study
-
-_ROUNDING = 1e-9
-"""Minutes by which a product may miss a whole number."""
 
 
 def spent(store: SiteStore, study: Study, cycle: int, *, under_way: int = 0) -> int:
@@ -31,14 +26,15 @@ def spent(store: SiteStore, study: Study, cycle: int, *, under_way: int = 0) -> 
 def capacity(study: Study, cases: int, seconds: float) -> int:
     """The largest grant that so many cases can use, in the budget's unit.
 
+    A minute that is begun counts, as it does when it is spent: else the last cases stayed unread.
+
     Args:
-        seconds: that a reading takes. A pool that is worth less than a minute can use one: else its
-            cases would stay unread.
+        seconds: that a reading takes.
     """
     readings = cases * study.reading.readings_per_case
     if study.budget.unit == "readings":
         return int(readings)
-    return math.ceil(readings * seconds / 60 - _ROUNDING)
+    return _minutes(readings * seconds)
 
 
 def expected_seconds(store: SiteStore, study: Study) -> float:

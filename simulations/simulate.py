@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from multiprocessing.connection import Connection, wait
@@ -22,8 +19,9 @@ from simulations.documents import SCHEMA
 from simulations.failures import Logs
 from simulations.first_weights import first_weights
 from simulations.hospitals import Hospitals, rows_of
+from simulations.lock import locked
 from simulations.lost import refuse_lost_sites
-from simulations.plan import Plan, PlanError, Task, weights_of, write_json
+from simulations.plan import Plan, Task, weights_of, write_json
 from simulations.processes import die_with_parent, single_thread
 from simulations.results.records import Simulation
 from simulations.results.runs import asked_for
@@ -54,7 +52,7 @@ def simulate(plan: Plan, out: Path, watch: Watch) -> None:
         CasesError, SplitError, StudyError: what is asked does not fit the data.
         RunFailed: a run died.
     """
-    with _locked(out):
+    with locked(out):
         cases = plan.cases()
         known = asked_for(out) if (out / "simulation.json").exists() else None
         refuse_other_data(known, cases, out)
@@ -215,31 +213,3 @@ def _describe(plan: Plan, cases: Cases, out: Path, known: Simulation | None) -> 
             "workers": plan.workers,
         },
     )
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep a second simulation out of the folder; one that was just killed is waited for.
-
-    One that was refused before it wrote its plan leaves nothing that was not there.
-    """
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]  # the innermost first
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
-        deadline = time.monotonic() + 5
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise PlanError(f"{out} is in use by another simulation") from None
-                time.sleep(0.2)
-        try:
-            yield
-        finally:
-            if not (out / "plan.json").exists():
-                (out / ".lock").unlink(missing_ok=True)
-                with suppress(OSError):  # somebody else put something there
-                    for folder in made:
-                        folder.rmdir()

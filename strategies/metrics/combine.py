@@ -170,7 +170,9 @@ def _intervals(part: str, plain: object) -> dict[str, Interval]:
 
 
 def _is_number(x: object) -> bool:
-    return x is None or (type(x) in (int, float) and math.isfinite(x))  # type: ignore[arg-type]
+    if isinstance(x, bool) or not isinstance(x, int | float):
+        return x is None
+    return abs(x) < math.inf
 
 
 def _values(

@@ -234,6 +234,7 @@ def test_json_round_trip_with_what_is_not_estimable():
         ({"macro": {"auroc": [0.5, 0.6]}}, r"macro: auroc is \[0.5, 0.6\]; accepted is \[estimate"),
         ({"macro": {"auroc": ["a", "b", "c"]}}, "macro: auroc is"),
         ({"macro": {"auroc": [0.5, 0.4, math.inf]}}, "macro: auroc is"),
+        ({"macro": {"auroc": [0.5, False, True]}}, "macro: auroc is"),
         ({"bounds": {"accuracy": None}}, "bounds: accuracy is None"),
         ({"sites": []}, "sites: list where values by name"),
         ({"sites": {"site-01": 3}}, "site-01: int where values by name"),

@@ -147,7 +147,7 @@ def test_a_pool_smaller_than_the_grant_is_opened_whole(
     assert ask(site, study, "select", cycle=1, grant=Grant(0, "")).opened == 0
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(5, 1), (10, 1), (10.5, 2), (60, 6)])
+@pytest.mark.parametrize(("seconds", "most"), [(5.0, 1), (10.0, 1), (10.5, 2), (60.0, 6)])
 def test_a_pool_worth_less_than_a_minute_can_use_one(
     seconds: float,
     most: int,
@@ -156,9 +156,7 @@ def test_a_pool_worth_less_than_a_minute_can_use_one(
     first_weights: Weights,
     ask: Ask,
 ) -> None:
-    study = tiny_study(
-        "audit.patients=0.0", "budget.unit=minutes", f"budget.seconds={float(seconds)}"
-    )
+    study = tiny_study("audit.patients=0.0", "budget.unit=minutes", f"budget.seconds={seconds}")
     site, arrays = tiny_site(study, pool=6), first_weights(study)
     assert ask(site, study, "report", arrays=arrays).capacity == most
     assert ask(site, study, "select", grant=Grant(most, "")).opened == 6
